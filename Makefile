@@ -1,0 +1,178 @@
+# lfmd -- `make help` lists the targets; README.md is the tour.
+VERSION := 0.1.0
+SAN     ?=
+comma   := ,
+VARIANT := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
+B       := build/$(VARIANT)
+V       := build/venv/bin
+
+CC      ?= cc
+CLANG   ?= clang
+OPT     ?= -O2
+PORT    ?= 8080
+Q       := $(if $(VERBOSE),,@)
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+           -Wmissing-prototypes -Wdouble-promotion -Wformat=2 -Wvla -Wundef \
+           -Wcast-align -Wimplicit-fallthrough
+HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+CFLAGS  += -std=c11 -D_POSIX_C_SOURCE=200809L -g $(OPT) $(WARN) $(WERROR) \
+           $(HARDEN) -I. -pthread $(if $(SAN),-fsanitize=$(SAN) \
+           -fno-sanitize-recover=all -fno-omit-frame-pointer)
+LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN),-pie -Wl,-z,relro,-z,now)
+LIBS    := -lmicrohttpd -ljansson -luv -lopenblas -lpcre2-8 -linih -lxxhash -lm
+
+src_model   := $(wildcard model/*.c model/*/*.c)
+src_server  := $(wildcard server/*/*.c)
+src_daemon  := $(wildcard server/*.c) # sees every room, so in no archive
+src_api     := $(wildcard api/*.c)
+src_config  := $(wildcard config/*.c)
+src_testlib := $(wildcard tests/lib/*.c)
+unit        := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c tests/kernels/*.c)
+fuzz        := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+bench       := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+ours        := $(wildcard model/*.[ch] model/*/*.[ch] server/*.[ch] server/*/*.[ch] \
+               api/*.[ch] config/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch] \
+               tests/*/*/*/*.[ch])
+export TSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/tools/tsan.supp
+jobs        := $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+# Generated tables keep the layout of their generator.
+laid_out    := $(filter-out model/template/unicode_c%,$(ours))
+obj          = $(patsubst %.c,$(B)/%.o,$(1))
+
+.DEFAULT_GOAL := all
+.PHONY: all run test unit system lint format format-check fuzz fuzz-replay \
+        bench docker clean help packages test-packages test-programs install
+.SECONDARY:
+
+all: build/lfmd ## build build/lfmd
+
+run: packages ## build and serve the bundled model on PORT (8080)
+	@$(MAKE) --no-print-directory $(jobs) build/lfmd
+	@exec build/lfmd --port $(PORT) $(ARGS)
+
+test: test-packages ## every test; SAN=address,undefined or thread for sanitizers
+	@$(MAKE) --no-print-directory $(jobs) test-programs
+	@$(MAKE) --no-print-directory -j1 lint unit fuzz-replay system
+
+packages:
+	@config/deploy/install-packages.sh build
+test-packages:
+	@config/deploy/install-packages.sh test
+
+# --- building -----------------------------------------------------------------
+# Only these objects may hold instructions that an older CPU lacks; the
+# reference kernels are the specification, so no contraction there.
+$(B)/model/kernels/%_ref.o:  CFLAGS += -ffp-contract=off
+$(B)/model/kernels/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
+$(B)/server/main.o:          CFLAGS += -DLFMD_VERSION='"$(VERSION)"'
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "cc $<"
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/libmodel.a:  $(call obj,$(src_model))
+$(B)/libserver.a: $(call obj,$(src_server))
+$(B)/libapi.a:    $(call obj,$(src_api))
+$(B)/libconfig.a: $(call obj,$(src_config))
+$(B)/libtest.a:   $(call obj,$(src_testlib))
+$(B)/lib%.a:
+	@rm -f $@ && ar rcs $@ $^
+
+upto_model  := $(B)/libmodel.a
+upto_server := $(B)/libserver.a $(upto_model)
+upto_api    := $(B)/libapi.a $(upto_server)
+upto_config := $(B)/libconfig.a $(upto_api)
+
+$(B)/lfmd: $(call obj,$(src_daemon)) $(upto_config)
+	@echo "ld $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+build/lfmd: $(B)/lfmd
+	@cp -f $< $@
+
+# A test links its own floor and those below, so an upward call fails here.
+link = @echo "ld $@" && $(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+$(B)/tests/unit/model/%:  $(B)/tests/unit/model/%.o  $(B)/libtest.a $(upto_model)
+	$(link)
+$(B)/tests/kernels/%:     $(B)/tests/kernels/%.o     $(B)/libtest.a $(upto_model)
+	$(link)
+$(B)/tests/unit/server/%: $(B)/tests/unit/server/%.o $(B)/libtest.a $(upto_server)
+	$(link)
+$(B)/tests/unit/api/%:    $(B)/tests/unit/api/%.o    $(B)/libtest.a $(upto_api)
+	$(link)
+$(B)/tests/unit/config/%: $(B)/tests/unit/config/%.o $(B)/libtest.a $(upto_config)
+	$(link)
+$(B)/tests/server/http/%: $(B)/tests/server/http/%.o $(upto_server)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/bench/%:       $(B)/tests/bench/%.o       $(upto_model)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libtest.a $(upto_api)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# --- testing ------------------------------------------------------------------
+unit_bin    := $(patsubst %.c,$(B)/%,$(unit))
+replay_bin  := $(addprefix $(B)/replay_,$(fuzz))
+demo_server := $(patsubst %.c,$(B)/%,$(wildcard tests/server/http/*.c))
+test-programs: $(B)/lfmd $(unit_bin) $(replay_bin) $(demo_server)
+
+unit: $(unit_bin) ## C tests
+	@tests/tools/run_tests.sh $(B)/logs $(unit_bin)
+
+fuzz-replay: $(replay_bin) ## every fuzz target over its seeds
+	@for t in $(fuzz); do \
+	    find tests/fuzz/corpus/$$t -type f 2>/dev/null | sort | \
+	    xargs -r timeout 300 $(B)/replay_$$t >$(B)/replay_$$t.log 2>&1 || \
+	    { tail -n 40 $(B)/replay_$$t.log; exit 1; }; \
+	    echo "ok   fuzz corpus $$t"; done
+
+build/venv/ready: tests/requirements.txt
+	python3 -m venv build/venv
+	$(V)/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+system: build/venv/ready $(B)/lfmd $(demo_server) ## tests from outside, over sockets
+	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
+	    $(V)/pytest -q --timeout=300 -p no:cacheprovider tests/server tests/deploy
+
+lint: build/venv/ready format-check ## layers, sizes, charters, formatting
+	@python3 tests/lint/check.py
+format-check: build/venv/ready
+	@$(V)/clang-format --dry-run -Werror $(laid_out) 2>&1 | grep -o '^[^:]*\.[ch]:' | \
+	    sort | uniq -c | sed 's/:$$/ is not laid out: make format/' > build/layout; \
+	    cat build/layout; test ! -s build/layout
+format: build/venv/ready ## rewrite the layout of every C file
+	$(V)/clang-format -i $(laid_out)
+
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz every parser for FUZZ_SECONDS each (needs clang)
+	@mkdir -p build/fuzz
+	@for t in $(fuzz); do \
+	    $(CLANG) -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -I. -mavx2 -mfma -mf16c \
+	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	        tests/fuzz/fuzz_$$t.c $(src_api) $(src_server) $(src_model) \
+	        $(src_testlib) -o build/fuzz/$$t $(LIBS) -pthread && \
+	    mkdir -p build/fuzz/corpus-$$t && \
+	    build/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 \
+	        build/fuzz/corpus-$$t $$(ls -d tests/fuzz/corpus/$$t 2>/dev/null) \
+	        || exit 1; done
+
+bench: $(bench) ## build the benchmark programs (see tests/bench/README.md)
+	@echo built: $(bench)
+
+docker: ## build the container image lfmd:$(VERSION)
+	docker build -t lfmd:$(VERSION) .
+
+PREFIX ?= /usr/local
+install: build/lfmd ## install under PREFIX
+	install -D -m 755 build/lfmd $(DESTDIR)$(PREFIX)/bin/lfmd
+	mkdir -p $(DESTDIR)$(PREFIX)/share/lfmd/demo
+	cp model/demo/*.json model/demo/*.jinja model/demo/*.safetensors \
+	    $(DESTDIR)$(PREFIX)/share/lfmd/demo/
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,71 @@
+/* err.c -- see err.h.  Text that does not fit ends in "...". */
+#include "model/base/err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+__attribute__((format(printf, 2, 0))) static void
+put_text(struct err *err, const char *fmt, va_list ap)
+{
+    int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+    if (n >= (int)sizeof err->text)
+        memcpy(err->text + sizeof err->text - 4, "...", 4);
+}
+
+int err_set(struct err *err, enum err_class class_, const char *fmt, ...)
+{
+    if (err == NULL)
+        return -(int)class_;
+    va_list ap;
+    va_start(ap, fmt);
+    err->class_ = class_;
+    err->param[0] = '\0';
+    put_text(err, fmt, ap);
+    va_end(ap);
+    return -(int)class_;
+}
+
+int err_field(struct err *err, const char *param, const char *fmt, ...)
+{
+    if (err == NULL)
+        return -ERR_INVALID;
+    va_list ap;
+    va_start(ap, fmt);
+    err->class_ = ERR_INVALID;
+    snprintf(err->param, sizeof err->param, "%s", param);
+    put_text(err, fmt, ap);
+    va_end(ap);
+    return -ERR_INVALID;
+}
+
+int err_wrap(struct err *err, const char *fmt, ...)
+{
+    if (err == NULL)
+        return -ERR_INTERNAL;
+    char inner[sizeof err->text];
+    memcpy(inner, err->text, sizeof inner);
+
+    va_list ap;
+    va_start(ap, fmt);
+    put_text(err, fmt, ap);
+    va_end(ap);
+
+    size_t used = strlen(err->text);
+    int n = snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
+    if (n >= (int)(sizeof err->text - used))
+        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    return -(int)err->class_;
+}
+
+int err_nomem(struct err *err, const char *what)
+{
+    return err_set(err, ERR_NOMEM, "out of memory for %s", what);
+}
+
+int err_errno(struct err *err, const char *doing, const char *path)
+{
+    int code = errno;
+    return err_set(err, ERR_IO, "cannot %s %s: %s", doing, path,
+                   strerror(code));
+}

@@ -1,0 +1,126 @@
+/* test_json.c -- bounds before building, and errors that name the path. */
+#include "tests/lib/test.h"
+
+#include "model/base/alloc.h"
+#include "model/base/json.h"
+
+static int parse(json_t **out, const char *text, struct err *err)
+{
+    return json_parse(out, text, strlen(text), 8, 20, err);
+}
+
+TEST(depth_and_size_are_refused_before_anything_is_built)
+{
+    UNUSED_STATE;
+    struct err err = {0};
+    json_t *v;
+    assert_int_equal(parse(&v, "[[[[[[[[1]]]]]]]]", &err), 0);
+    json_decref(v);
+    assert_int_equal(parse(&v, "[[[[[[[[[1]]]]]]]]]", &err), -ERR_INVALID);
+    assert_non_null(strstr(err.text, "8 levels"));
+    assert_int_equal(
+        parse(&v, "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", &err),
+        -ERR_INVALID);
+    char *deep = mem_alloc(1000001);
+    memset(deep, '[', 1000000);
+    deep[1000000] = '\0';
+    assert_int_equal(json_parse(&v, deep, 1000000, 64, 1000000, &err),
+                     -ERR_INVALID);
+    mem_free(deep);
+}
+
+TEST(brackets_inside_strings_do_not_count)
+{
+    UNUSED_STATE;
+    struct err err = {0};
+    json_t *v;
+    assert_int_equal(parse(&v, "\"[[[[[[[[[[[[\\\"[[[[[,,,,,,,,,,,,\"", &err),
+                     0);
+    json_decref(v);
+}
+
+TEST(what_is_not_json_is_told_with_its_place_and_not_quoted)
+{
+    UNUSED_STATE;
+    struct err err = {0};
+    json_t *v;
+    assert_int_equal(parse(&v, "{\"a\": secret}", &err), -ERR_INVALID);
+    assert_non_null(strstr(err.text, "line 1"));
+    assert_null(strstr(err.text, "secret"));
+    assert_int_equal(parse(&v, "{\"a\":1,\"a\":2}", &err), -ERR_INVALID);
+    assert_int_equal(parse(&v, "", &err), -ERR_INVALID);
+    assert_int_equal(parse(&v, "\"\xC3\"", &err), -ERR_INVALID);
+}
+
+TEST(getters_tell_absent_from_wrong)
+{
+    UNUSED_STATE;
+    struct err err = {0};
+    json_t *v;
+    int64_t i = -1;
+    bool b = false;
+    double d = 0;
+    const char *s = NULL;
+    assert_int_equal(
+        parse(&v, "{\"i\":7,\"n\":null,\"b\":true,\"d\":1.5,\"s\":\"x\"}",
+              &err),
+        0);
+    assert_int_equal(json_get_int(v, "i", &i, "", &err), 1);
+    assert_int_equal(i, 7);
+    assert_int_equal(json_get_int(v, "n", &i, "", &err), 0);
+    assert_int_equal(json_get_int(v, "none", &i, "", &err), 0);
+    assert_int_equal(json_get_int(v, "d", &i, "m[1]", &err), -ERR_INVALID);
+    assert_string_equal(err.param, "m[1].d");
+    assert_string_equal(err.text, "m[1].d must be an integer, not 1.5");
+    assert_int_equal(json_get_range(v, "i", &i, 1, 6, "", &err), -ERR_INVALID);
+    assert_string_equal(err.text, "i must be an integer from 1 to 6, not 7");
+    assert_int_equal(json_get_bool(v, "b", &b, "", &err), 1);
+    assert_true(b);
+    assert_int_equal(json_get_number(v, "i", &d, "", &err), 1);
+    assert_int_equal(json_get_string(v, "b", &s, "", &err), -ERR_INVALID);
+    assert_int_equal(json_get_string(v, "s", &s, "", &err), 1);
+    json_decref(v);
+}
+
+TEST(writing_and_parsing_agree)
+{
+    UNUSED_STATE;
+    static const char text[] = "{\"b\":[1,-2,0.1,1e+300,true,null],"
+                               "\"a\":\"q\\\"\\\\\\n\\u0001\xC3\xA9\"}";
+    struct err err = {0};
+    struct buf out = {0};
+    json_t *v;
+    assert_int_equal(parse(&v, text, &err), 0);
+    json_write(&out, v, false);
+    assert_string_equal(buf_str(&out), text);
+    buf_clear(&out);
+    json_write(&out, v, true);
+    assert_non_null(strstr(buf_str(&out), "\"b\": [1, -2, 0.1, 1e+300, "));
+    json_decref(v);
+    buf_deinit(&out);
+}
+
+TEST(a_file_is_named_in_its_error)
+{
+    UNUSED_STATE;
+    struct err err = {0};
+    json_t *v;
+    assert_int_equal(json_parse_file(&v, "/nonexistent/x.json", 100, 100, &err),
+                     -ERR_IO);
+    assert_non_null(strstr(err.text, "/nonexistent/x.json"));
+    assert_int_equal(json_parse_file(&v, "/", 100, 100, &err), -ERR_FORMAT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(depth_and_size_are_refused_before_anything_is_built),
+        cmocka_unit_test(brackets_inside_strings_do_not_count),
+        cmocka_unit_test(
+            what_is_not_json_is_told_with_its_place_and_not_quoted),
+        cmocka_unit_test(getters_tell_absent_from_wrong),
+        cmocka_unit_test(writing_and_parsing_agree),
+        cmocka_unit_test(a_file_is_named_in_its_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
