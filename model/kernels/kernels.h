@@ -1,0 +1,170 @@
+/* kernels.h -- the table of hot operations: op x instruction set.
+ *
+ * Every op works on one slice of the work, on the calling thread: it starts no
+ * thread, allocates nothing, keeps no state and reports no error, because its
+ * arguments were checked when the model was loaded.  Whoever calls decides who
+ * computes which slice.
+ *
+ * The *_ref.c files are the specification.  They add up in double, so a
+ * tolerance below bounds the error of the fast version alone; check_*.c hold
+ * every instruction set to it.
+ *
+ * For all ops: pointers need the alignment of their element only; arrays do not
+ * overlap unless the op says so; a length may be 0 unless the op says so.  The
+ * result for one token is the same bits whatever else is in the batch, however
+ * the rows, heads or channels are cut into slices, and wherever a run of tokens
+ * is cut.  Bits differ between instruction sets.
+ *
+ * Any thread; the tables never change once kernels_select has returned. */
+#ifndef LFMD_MODEL_KERNELS_KERNELS_H
+#define LFMD_MODEL_KERNELS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/kernels/blocks.h"
+
+struct err;
+
+/* Taps of the short convolution at most. */
+#define KERNELS_MAX_CONV_WIDTH 16
+
+/* Where the keys and values of one sequence lie, for one layer.  A block holds
+ * block_tokens positions as [n_kv_heads][block_tokens][head_dim] floats, so
+ * position p of KV head h starts at
+ *
+ *     keys + blocks[p / block_tokens] * block_stride
+ *          + (h * block_tokens + p % block_tokens) * head_dim
+ *
+ * and the same for values.  n_heads is a multiple of n_kv_heads; query head i
+ * reads KV head i / (n_heads / n_kv_heads).  Everything is borrowed. */
+struct kv_view {
+    const float *keys; /* the layer's base in the pool */
+    const float *values;
+    const uint32_t *blocks; /* [ceil(positions / block_tokens)] */
+    uint32_t block_tokens;
+    size_t block_stride; /* floats between one block and the next */
+    uint32_t n_kv_heads, head_dim, n_heads;
+};
+
+/* Floats of scratch that one attend needs: independent of the positions. */
+static inline size_t kernels_attend_scratch(const struct kv_view *kv)
+{
+    return kv->block_tokens;
+}
+
+/* One run of tokens of one sequence through the causal depthwise convolution,
+ * on channels [c0, c1).  Pointers are to channel 0.
+ *
+ *     y[t][c] = bias[c] + sum_j weights[c][j] * column(t - (width - 1) + j)[c]
+ *
+ * where column(t) is bx[t] for t >= 0 and state[width - 1 + t] for t < 0.  Then
+ * state holds the last width - 1 columns.  `y` may be `bx`. */
+struct conv_run {
+    float *y;             /* [n_tokens][ldy]         */
+    const float *bx;      /* [n_tokens][ldbx]        */
+    float *state;         /* [width - 1][hidden], oldest first; updated */
+    const float *weights; /* [hidden][width]         */
+    const float *bias;    /* [hidden], or NULL       */
+    size_t ldy, ldbx;     /* floats between tokens   */
+    uint32_t n_tokens, hidden, width; /* width 1..KERNELS_MAX_CONV_WIDTH */
+    uint32_t c0, c1;
+};
+
+/* y[i * ldy + j] = sum_p x[i * ldx + p] * w[j * k + p], for n rows of stored
+ * weights and m rows of x; k is a row's length, also the distance between rows.
+ *
+ * For few rows: right for any m, quick for 1..16, where reading w is the cost;
+ * gemm_blas.h serves the rest.  A slice starts at any row: pass
+ * matrix_row(w, r0) and y + r0.  k = 0 gives zeros.  The order of summation
+ * along k depends on k only, never on m or n.
+ * |y - y_ref| <= 1e-6 * sqrt(k) * sum |x * w|. */
+typedef void matmul_fn(float *restrict y, size_t ldy, const float *restrict x,
+                       size_t ldx, const void *restrict w, uint32_t m,
+                       uint32_t n, uint32_t k);
+
+/* dst[i] = (float)src[i]; exact, NaN stays NaN. */
+typedef void widen_fn(float *restrict dst, const void *restrict src, size_t n);
+
+/* y = x * (1 / sqrt(mean(x^2) + eps)) * w, n >= 1; `y` may be `x`.
+ * |y - y_ref| <= 2e-6 * |y_ref|. */
+typedef void rmsnorm_fn(float *y, const float *x, const float *restrict w,
+                        uint32_t n, float eps);
+
+/* x = exp(x - max(x)) / sum, n >= 1, in place; -INFINITY gives 0, and one value
+ * is finite.  |x - x_ref| <= 4e-6 * x_ref + 1e-30. */
+typedef void softmax_fn(float *x, uint32_t n);
+
+/* y = gate / (1 + exp(-gate)) * up; `y` may be `gate` or `up`.
+ * |y - y_ref| <= 2e-6 * |y_ref| + 1e-30 * |up|. */
+typedef void silu_mul_fn(float *y, const float *gate, const float *up,
+                         uint32_t n);
+
+/* y += x: exact. */
+typedef void add_fn(float *restrict y, const float *restrict x, uint32_t n);
+
+/* y = a * b: exact; `y` may be `a` or `b`. */
+typedef void mul_fn(float *y, const float *a, const float *b, uint32_t n);
+
+/* y += a * x: |y - y_ref| <= 2e-7 * (|y_old| + |a * x|). */
+typedef void axpy_fn(float *restrict y, float a, const float *restrict x,
+                     uint32_t n);
+
+/* sum a * b: |dot - dot_ref| <= 1e-6 * sqrt(n) * sum |a * b|. */
+typedef float dot_fn(const float *a, const float *b, uint32_t n);
+
+/* Rotates one head in place, its halves paired (neox, HF's rotate_half): for
+ * i < head_dim / 2
+ *
+ *     x[i]            = x[i] * cos[i] - x[i + head_dim / 2] * sin[i]
+ *     x[i + head_dim / 2] = x[i + head_dim / 2] * cos[i] + x[i] * sin[i]
+ *
+ * cos, sin: [head_dim / 2], head_dim even.
+ * |x - x_ref| <= 3e-7 * (|x[i]| + |x[i + head_dim / 2]|). */
+typedef void rope_fn(float *restrict x, const float *restrict cos,
+                     const float *restrict sin, uint32_t head_dim);
+
+/* Attention of ONE query token, heads [head0, head1): for each such head h
+ *
+ *     out[h] = sum_p softmax_p(scale * q[h] . key[p]) * value[p], p < n_past
+ *
+ * q, out: [n_heads][head_dim], both from head 0; heads outside the range are
+ * neither read nor written.  n_past >= 1 counts the token itself, whose key and
+ * value are in the view already.  One pass over the blocks with a running
+ * maximum.  scratch: kernels_attend_scratch(kv) floats, the caller's alone.
+ * |out - out_ref| <= 2e-5 * max_p |value[p]| while scores are below 30. */
+typedef void attend_fn(float *restrict out, const float *restrict q,
+                       const struct kv_view *kv, uint32_t n_past,
+                       uint32_t head0, uint32_t head1, float scale,
+                       float *restrict scratch);
+
+/* See struct conv_run.
+ * |y - y_ref| <= 4e-7 * width * (|bias| + sum |weight * column|). */
+typedef void conv_fn(const struct conv_run *run);
+
+struct kernels {
+    const char *name; /* "ref", "avx2" */
+    matmul_fn *matmul[N_DTYPES];
+    widen_fn *widen[N_DTYPES];
+    rmsnorm_fn *rmsnorm;
+    softmax_fn *softmax;
+    silu_mul_fn *silu_mul;
+    add_fn *add;
+    mul_fn *mul;
+    axpy_fn *axpy;
+    dot_fn *dot;
+    rope_fn *rope;
+    attend_fn *attend;
+    conv_fn *conv;
+};
+
+/* The table for an instruction set by name; NULL or "best" is the best this CPU
+ * has.  NULL with ERR_UNSUPPORTED in `err` when the CPU lacks it or there is no
+ * such name.  The table is static and never freed.  Any thread. */
+const struct kernels *kernels_select(const char *isa, struct err *err);
+
+/* The names that kernels_select accepts on this machine, slowest first: the
+ * i-th, or NULL after the last. */
+const char *kernels_isa(uint32_t i);
+
+#endif
