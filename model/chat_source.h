@@ -1,0 +1,24 @@
+/* chat_source.h -- where a checkpoint keeps its chat template.
+ *
+ * In this order, as transformers looks: a file the operator named,
+ * chat_template.jinja with additional_chat_templates/tool_use.jinja beside it,
+ * the "chat_template" of tokenizer_config.json, which is text or a list of
+ * named ones.  Texts only; compiling is model/template.
+ * For start only, any thread. */
+#ifndef LFMD_MODEL_CHAT_SOURCE_H
+#define LFMD_MODEL_CHAT_SOURCE_H
+
+#include "model/base/err.h"
+
+struct chat_source {
+    char *text;       /* owned; NULL: the checkpoint has no template */
+    const char *from; /* the file it came from, for messages; borrowed */
+    char *tool_use;   /* owned; the one for requests with tools, or NULL */
+};
+
+/* `file` may be NULL.  On failure *src is empty. */
+int chat_source_load(struct chat_source *src, const char *dir, const char *file,
+                     struct err *err);
+void chat_source_deinit(struct chat_source *src);
+
+#endif

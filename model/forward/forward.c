@@ -1,0 +1,130 @@
+/* forward.c -- the pass, read from top to bottom.
+ *
+ * Inference thread; the ops use the team. */
+#include "model/forward/forward.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "model/base/alloc.h"
+#include "model/forward/ops.h"
+
+struct forward {
+    struct pass p;
+    struct forward_limits limits;
+};
+
+static void run_layers(struct pass *p)
+{
+    const struct hparams *hp = p->hp;
+    uint32_t n_attn = 0, n_conv = 0;
+    for (uint32_t i = 0; i < hp->n_layers; i++) {
+        const struct layer_weights *w = &p->weights->layers[i];
+        norm_rows(p, p->s.normed, p->s.stream, w->operator_norm, p->n_tokens);
+        if (hp->kinds[i] == LAYER_ATTENTION)
+            attention(p, w, n_attn++);
+        else
+            shortconv(p, w, n_conv++);
+
+        norm_rows(p, p->s.normed, p->s.stream, w->ffn_norm, p->n_tokens);
+        if (i < hp->n_dense_layers)
+            mlp(p, w);
+        else
+            moe(p, w);
+    }
+}
+
+/* Only the rows that somebody asked for: a prompt's chunk of 512 tokens needs
+ * one row of 65536 logits, or none. */
+static void run_head(struct pass *p, const struct batch *b)
+{
+    size_t hidden = p->hp->hidden;
+    for (uint32_t i = 0; i < b->n_slices; i++) {
+        const struct batch_slice *s = &b->slices[i];
+        size_t last = (size_t)s->first + s->n_tokens - s->n_logits;
+        memcpy(p->s.normed + s->first_row * hidden, p->s.stream + last * hidden,
+               s->n_logits * hidden * sizeof(float));
+    }
+    norm_rows(p, p->s.normed, p->s.normed, p->weights->final_norm,
+              b->n_logit_rows);
+    const struct linear head = {
+        .w = p->weights->head, .y = b->logits, .ldy = b->n_vocab};
+    linear(p, &head, 1, p->s.normed, hidden, b->n_logit_rows);
+}
+
+void forward_run(struct forward *f, struct batch *batch)
+{
+    struct pass *p = &f->p;
+    assert(batch->n_tokens <= f->limits.max_batch_tokens);
+    assert(batch->n_logit_rows <= f->limits.max_logit_rows);
+    assert(batch->n_vocab == p->hp->n_vocab);
+    if (batch->n_tokens == 0)
+        return;
+    p->batch = batch;
+    p->n_tokens = batch->n_tokens;
+
+    embed(p);
+    run_layers(p);
+    if (batch->n_logit_rows > 0)
+        run_head(p, batch);
+    p->batch = NULL;
+}
+
+int forward_new(struct forward **out, const struct forward_parts *parts,
+                const struct forward_limits *limits, struct err *err)
+{
+    const struct hparams *hp = parts->hp;
+    if (hp->conv_width > KERNELS_MAX_CONV_WIDTH)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "conv_L_cache is %u, but at most %u is computed",
+                       (unsigned)hp->conv_width, KERNELS_MAX_CONV_WIDTH);
+    struct forward *f = mem_calloc(1, sizeof *f);
+    if (f == NULL)
+        return err_nomem(err, "the forward pass");
+    f->limits = *limits;
+    f->p.hp = hp;
+    f->p.weights = parts->weights;
+    f->p.kernels = parts->kernels;
+    f->p.cache = parts->cache;
+    f->p.attend_scale = 1.0f / sqrtf((float)hp->head_dim);
+    int rc = scratch_init(&f->p.s, hp, limits->max_batch_tokens,
+                          limits->max_logit_rows, limits->n_threads, err);
+    if (rc != 0)
+        goto free_forward;
+    rc = team_new(&f->p.team, limits->n_threads, err);
+    if (rc != 0)
+        goto free_scratch;
+    *out = f;
+    return 0;
+
+free_scratch:
+    scratch_deinit(&f->p.s);
+free_forward:
+    mem_free(f);
+    return rc;
+}
+
+void forward_free(struct forward *f)
+{
+    if (f == NULL)
+        return;
+    team_free(f->p.team);
+    scratch_deinit(&f->p.s);
+    mem_free(f);
+}
+
+uint32_t forward_replay_tokens(const struct hparams *hp)
+{
+    return hp->n_conv_layers * (hp->conv_width - 1);
+}
+
+uint32_t forward_n_threads(const struct forward *f)
+{
+    return f->limits.n_threads;
+}
+
+uint64_t forward_bytes(const struct forward *f)
+{
+    return f->p.s.bytes;
+}

@@ -1,0 +1,58 @@
+/* forward.h -- the model as the paper has it, for a ragged batch.
+ *
+ * embed -> layers (norm, attention or short convolution, norm, dense or
+ * experts; each added to the stream) -> final norm -> logits.
+ *
+ * The truth is transformers' modeling_lfm2_moe.py in float32.  Every row of the
+ * result depends on its own sequence only: batch-mates change it by rounding at
+ * most, when another matrix kernel is chosen for another number of rows.
+ *
+ * It does not know who asked, what a token means, or which comes next.
+ * forward_run: inference thread only; it uses its own team of threads. */
+#ifndef LFMD_MODEL_FORWARD_FORWARD_H
+#define LFMD_MODEL_FORWARD_FORWARD_H
+
+#include <stdint.h>
+
+#include "model/base/err.h"
+#include "model/forward/batch.h"
+
+struct hparams;
+struct weights;
+struct kernels;
+struct cache;
+struct forward;
+
+/* All borrowed; they outlive the forward. */
+struct forward_parts {
+    const struct hparams *hp;
+    const struct weights *weights;
+    const struct kernels *kernels;
+    struct cache *cache;
+};
+
+struct forward_limits {
+    uint32_t n_threads;        /* the caller included, at least 1 */
+    uint32_t max_batch_tokens; /* no batch may carry more */
+    uint32_t max_logit_rows;
+};
+
+/* Takes every activation buffer and starts n_threads - 1 threads.  -ERR_NOMEM,
+ * -ERR_LIMIT (a size overflows), -ERR_IO (a thread cannot be started). */
+int forward_new(struct forward **out, const struct forward_parts *parts,
+                const struct forward_limits *limits, struct err *err);
+void forward_free(struct forward *f); /* NULL is fine; joins the threads */
+
+/* Runs the batch: writes keys, values and columns of its tokens to the cache
+ * and the wanted rows to batch->logits.  Cannot fail: it allocates nothing and
+ * asserts what batch_add promised. */
+void forward_run(struct forward *f, struct batch *batch);
+
+/* Tokens to run again before a position to resume there with zero columns: each
+ * convolution layer looks conv_width - 1 tokens further back (36 at 8B). */
+uint32_t forward_replay_tokens(const struct hparams *hp);
+
+uint32_t forward_n_threads(const struct forward *f);
+uint64_t forward_bytes(const struct forward *f); /* activation buffers */
+
+#endif

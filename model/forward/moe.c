@@ -1,0 +1,133 @@
+/* moe.c -- the mixture of experts.
+ *
+ * Rows are gathered by expert, so that an expert's weights are read once for
+ * all tokens that visit it:
+ *
+ *     normed --route--> gather | expert 0's rows | expert 1's rows | ...
+ *            --w1, w3--> gate, up --silu--> --w2--> gather again
+ *
+ * Every member takes a share of the rows of every expert's weights: experts are
+ * never equally busy, rows are.  At the end a token adds up its experts in
+ * ascending order, whoever else is in the batch, as transformers does.
+ *
+ * It does not choose: route.c. */
+#include "model/forward/ops.h"
+
+#include <string.h>
+
+#include "model/kernels/gemm_blas.h"
+
+struct moe_work {
+    struct pass *p;
+    const struct layer_weights *w;
+    const struct routing *routing;
+};
+
+static void gather_member(void *arg, uint32_t part, uint32_t n_parts)
+{
+    const struct moe_work *work = arg;
+    const struct pass *p = work->p;
+    size_t hidden = p->hp->hidden;
+    uint32_t row, end;
+    team_split(p->n_tokens * work->routing->n_used, 1, part, n_parts, &row,
+               &end);
+    for (; row < end; row++)
+        memcpy(p->s.gather + row * hidden,
+               p->s.normed + work->routing->token_of[row] * hidden,
+               hidden * sizeof(float));
+}
+
+static void gate_up_member(void *arg, uint32_t part, uint32_t n_parts)
+{
+    const struct moe_work *work = arg;
+    const struct pass *p = work->p;
+    const struct routing *r = work->routing;
+    size_t hidden = p->hp->hidden, width = p->hp->moe_hidden;
+    float *panel = p->s.panel + (size_t)part * GEMM_PANEL_FLOATS;
+    uint32_t r0, r1;
+    team_split(p->hp->moe_hidden, ROW_GRAIN, part, n_parts, &r0, &r1);
+    if (r0 == r1)
+        return;
+
+    for (uint32_t e = 0; e < r->n_experts; e++) {
+        uint32_t from = r->first[e], n = r->first[e + 1] - from;
+        if (n == 0)
+            continue;
+        const float *x = p->s.gather + from * hidden;
+        float *gate = p->s.gate + from * width;
+        float *up = p->s.up + from * width;
+        gemm(p->kernels, gate, width, x, hidden, work->w->ew1[e], r0, r1, n,
+             panel);
+        gemm(p->kernels, up, width, x, hidden, work->w->ew3[e], r0, r1, n,
+             panel);
+        for (uint32_t i = 0; i < n; i++)
+            p->kernels->silu_mul(gate + i * width + r0, gate + i * width + r0,
+                                 up + i * width + r0, r1 - r0);
+    }
+}
+
+/* Channels [c0, c1) of what one token gets from its experts. */
+static void combine_token(const struct moe_work *work, uint32_t t, uint32_t c0,
+                          uint32_t c1)
+{
+    const struct pass *p = work->p;
+    const struct routing *r = work->routing;
+    size_t hidden = p->hp->hidden;
+    float *out = p->s.out + t * hidden + c0;
+    memset(out, 0, (c1 - c0) * sizeof *out);
+    for (uint32_t j = 0; j < r->n_used; j++) {
+        size_t visit = (size_t)t * r->n_used + j;
+        const float *y = p->s.gather + r->row_of[visit] * hidden + c0;
+        p->kernels->axpy(out, r->weights[visit], y, c1 - c0);
+    }
+    p->kernels->add(p->s.stream + t * hidden + c0, out, c1 - c0);
+}
+
+static void down_member(void *arg, uint32_t part, uint32_t n_parts)
+{
+    const struct moe_work *work = arg;
+    const struct pass *p = work->p;
+    const struct routing *r = work->routing;
+    size_t hidden = p->hp->hidden, width = p->hp->moe_hidden;
+    float *panel = p->s.panel + (size_t)part * GEMM_PANEL_FLOATS;
+    uint32_t c0, c1;
+    team_split(p->hp->hidden, ROW_GRAIN, part, n_parts, &c0, &c1);
+    if (c0 == c1)
+        return;
+
+    for (uint32_t e = 0; e < r->n_experts; e++) {
+        uint32_t from = r->first[e], n = r->first[e + 1] - from;
+        if (n > 0)
+            gemm(p->kernels, p->s.gather + from * hidden, hidden,
+                 p->s.gate + from * width, width, work->w->ew2[e], c0, c1, n,
+                 panel);
+    }
+    for (uint32_t t = 0; t < p->n_tokens; t++)
+        combine_token(work, t, c0, c1);
+}
+
+/* Some hundred sigmoids: not worth a round of the team. */
+static void choose_experts(struct pass *p, const struct layer_weights *w)
+{
+    struct routing *r = &p->s.routing;
+    for (uint32_t t = 0; t < p->n_tokens; t++) {
+        size_t visit = (size_t)t * r->n_used;
+        route_token(p->hp, p->s.router + (size_t)t * r->n_experts,
+                    w->expert_bias, r->experts + visit, r->weights + visit);
+    }
+    route_group(r, p->n_tokens);
+}
+
+void moe(struct pass *p, const struct layer_weights *w)
+{
+    struct moe_work work = {p, w, &p->s.routing};
+    const struct linear router = {
+        .w = w->router, .y = p->s.router, .ldy = p->hp->n_experts};
+    linear(p, &router, 1, p->s.normed, p->hp->hidden, p->n_tokens);
+    choose_experts(p, w);
+    uint64_t floats =
+        (uint64_t)p->n_tokens * p->hp->n_experts_used * p->hp->hidden;
+    pass_run(p, gather_member, &work, floats);
+    pass_run(p, gate_up_member, &work, floats * p->hp->moe_hidden * 2);
+    pass_run(p, down_member, &work, floats * p->hp->moe_hidden);
+}

@@ -1,0 +1,473 @@
+/* The pass against transformers: every golden of tests/oracle/checkpoints and
+ * of the bundled model, computed alone, in chunks, and among others. */
+#include "tests/lib/test.h"
+
+#include <dirent.h>
+#include <math.h>
+
+#include "model/base/alloc.h"
+#include "model/base/json.h"
+#include "model/forward/forward.h"
+#include "model/kernels/gemm_blas.h"
+#include "model/kernels/kernels.h"
+#include "model/weights/weights.h"
+
+#define DEMO "model/demo"
+#define CHECKPOINTS "tests/oracle/checkpoints"
+
+enum { MAX_TOKENS = 1024, MAX_CASES = 16 };
+
+/* How far a log-probability may be from transformers' (float32 there too, but
+ * another order of summation), and from another way to run the same. */
+#define ORACLE_TOLERANCE 1e-3f
+#define SELF_TOLERANCE 1e-4f
+
+/* What one golden says. */
+struct expected {
+    token_id prompt[MAX_TOKENS], greedy[MAX_TOKENS];
+    uint32_t n_prompt, n_greedy;
+    float prompt_logprobs[MAX_TOKENS]; /* of token i, i >= 1 */
+    float greedy_logprobs[MAX_TOKENS];
+    float last_logits[4096]; /* after the prompt */
+    uint32_t n_last_logits;
+    token_id top[5]; /* and the best of them, with log-probabilities */
+    float top_logprobs[5];
+    uint32_t n_top;
+    bool has_prompt_logprobs, has_greedy_logprobs;
+};
+
+/* A model without text. */
+struct bed {
+    struct hparams hp;
+    struct weights *weights;
+    struct cache *cache;
+    struct forward *forward;
+    struct batch *batch;
+};
+
+/* A sequence on its way: the prompt, then what it says. */
+struct run {
+    const struct expected *want;
+    struct cache_seq seq;
+    token_id tokens[MAX_TOKENS];
+    uint32_t n_tokens, n_done;
+    float logprobs[MAX_TOKENS]; /* of token i given those before */
+    float last_logits[4096];    /* after the prompt */
+    uint32_t late;              /* steps to wait before starting */
+};
+
+static void bed_init(struct bed *b, const char *dir, const char *isa)
+{
+    struct err err = {0};
+    memset(b, 0, sizeof *b);
+    gemm_init();
+    if (hparams_load(&b->hp, dir, &err) != 0)
+        fail_msg("%s", err.text);
+    if (weights_open(&b->weights, dir, &b->hp, NULL, NULL, &err) != 0)
+        fail_msg("%s", err.text);
+    const struct kernels *kernels = kernels_select(isa, &err);
+    if (kernels == NULL)
+        fail_msg("%s", err.text);
+    assert_int_equal(cache_new(&b->cache, &b->hp, 256, MAX_CASES, &err), 0);
+    const struct forward_parts parts = {&b->hp, b->weights, kernels, b->cache};
+    const struct forward_limits limits = {2, MAX_TOKENS, MAX_TOKENS};
+    assert_int_equal(forward_new(&b->forward, &parts, &limits, &err), 0);
+    assert_int_equal(batch_new(&b->batch, MAX_TOKENS, MAX_CASES, MAX_TOKENS,
+                               b->hp.n_vocab, &err),
+                     0);
+}
+
+static void bed_deinit(struct bed *b)
+{
+    batch_free(b->batch);
+    forward_free(b->forward);
+    cache_free(b->cache);
+    weights_close(b->weights);
+    hparams_deinit(&b->hp);
+}
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static float logprob_of(const float *logits, uint32_t n, token_id id)
+{
+    double top = -1e300, sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        top = (double)logits[i] > top ? (double)logits[i] : top;
+    for (uint32_t i = 0; i < n; i++)
+        sum += exp((double)logits[i] - top);
+    return (float)((double)logits[id] - top - log(sum));
+}
+
+static token_id argmax(const float *logits, uint32_t n)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return (token_id)best;
+}
+
+static void run_init(struct run *r, struct bed *b, const struct expected *want)
+{
+    *r = (struct run){.want = want, .n_tokens = want->n_prompt};
+    memcpy(r->tokens, want->prompt, want->n_prompt * sizeof(token_id));
+    assert_int_equal(cache_seq_init(&r->seq, MAX_TOKENS, NULL), 0);
+    assert_int_equal(cache_open(b->cache, &r->seq), CACHE_OK);
+}
+
+static bool run_over(const struct run *r)
+{
+    return r->n_tokens == r->want->n_prompt + r->want->n_greedy;
+}
+
+/* The rows of a slice: log-probabilities of what is known, and the best token
+ * where nothing is. */
+static void take_logits(struct run *r, const struct bed *b,
+                        const struct batch_slice *s)
+{
+    uint32_t n_vocab = b->hp.n_vocab;
+    for (uint32_t i = 0; i < s->n_tokens; i++) {
+        const float *row = batch_logits(b->batch, s, i);
+        uint32_t next = s->position + i + 1;
+        if (next == r->n_tokens) {
+            if (next == r->want->n_prompt)
+                memcpy(r->last_logits, row, n_vocab * sizeof(float));
+            r->tokens[r->n_tokens++] = argmax(row, n_vocab);
+        }
+        r->logprobs[next] = logprob_of(row, n_vocab, r->tokens[next]);
+    }
+    r->n_done += s->n_tokens;
+}
+
+/* Runs until all are over; a prompt goes in pieces of at most `chunk` tokens,
+ * random ones if `random` is not NULL. */
+static void run_all(struct bed *b, struct run *runs, uint32_t n, uint32_t chunk,
+                    uint32_t *random)
+{
+    struct run *of_slice[MAX_CASES];
+    for (;;) {
+        batch_clear(b->batch);
+        bool waiting = false;
+        for (uint32_t i = 0; i < n; i++) {
+            struct run *r = &runs[i];
+            waiting |= r->late > 0;
+            if (run_over(r) || r->late-- > 0)
+                continue;
+            r->late = 0;
+            uint32_t m = random ? 1 + next_random(random) % chunk : chunk;
+            if (m > r->n_tokens - r->n_done)
+                m = r->n_tokens - r->n_done;
+            assert_int_equal(cache_reserve(b->cache, &r->seq, r->n_done + m),
+                             CACHE_OK);
+            of_slice[b->batch->n_slices] = r;
+            assert_true(batch_add(b->batch, &r->seq, r->tokens + r->n_done, m,
+                                  r->n_done, m));
+        }
+        if (b->batch->n_slices == 0 && !waiting)
+            return;
+        alloc_forbid("a step");
+        forward_run(b->forward, b->batch);
+        alloc_permit();
+        for (uint32_t s = 0; s < b->batch->n_slices; s++)
+            take_logits(of_slice[s], b, &b->batch->slices[s]);
+    }
+}
+
+static void run_deinit(struct run *r, struct bed *b)
+{
+    cache_close(b->cache, &r->seq);
+    cache_seq_deinit(&r->seq);
+}
+
+static void check_near(float got, float want, float tolerance, const char *what,
+                       uint32_t at)
+{
+    if (!(fabsf(got - want) <= tolerance))
+        fail_msg("%s %u is %.6f, expected %.6f within %g", what, at,
+                 (double)got, (double)want, (double)tolerance);
+}
+
+static void check_top(const struct run *r, uint32_t n_vocab)
+{
+    const struct expected *w = r->want;
+    for (uint32_t i = 0; i < w->n_top; i++)
+        check_near(logprob_of(r->last_logits, n_vocab, w->top[i]),
+                   w->top_logprobs[i], ORACLE_TOLERANCE,
+                   "log-probability of alternative", i);
+}
+
+static void check_run(const struct run *r, uint32_t n_vocab)
+{
+    const struct expected *w = r->want;
+    check_top(r, n_vocab);
+    assert_memory_equal(r->tokens + w->n_prompt, w->greedy,
+                        w->n_greedy * sizeof(token_id));
+    for (uint32_t i = 1; w->has_prompt_logprobs && i < w->n_prompt; i++)
+        check_near(r->logprobs[i], w->prompt_logprobs[i], ORACLE_TOLERANCE,
+                   "log-probability of prompt token", i);
+    for (uint32_t i = 0; w->has_greedy_logprobs && i < w->n_greedy; i++)
+        check_near(r->logprobs[w->n_prompt + i], w->greedy_logprobs[i],
+                   ORACLE_TOLERANCE, "log-probability of greedy token", i);
+    for (uint32_t i = 0; i < w->n_last_logits; i++)
+        check_near(r->last_logits[i], w->last_logits[i], ORACLE_TOLERANCE,
+                   "logit", i);
+}
+
+static void check_same(const struct run *a, const struct run *b)
+{
+    assert_int_equal(a->n_tokens, b->n_tokens);
+    assert_memory_equal(a->tokens, b->tokens, a->n_tokens * sizeof(token_id));
+    for (uint32_t i = 1; i < a->n_tokens; i++)
+        check_near(a->logprobs[i], b->logprobs[i], SELF_TOLERANCE,
+                   "log-probability of token", i);
+}
+
+/* Alone in one piece, alone in random pieces, and all together at different
+ * times. */
+static void check_cases(const char *dir, const char *isa,
+                        const struct expected *cases, uint32_t n_cases)
+{
+    size_t live = mem_live_count();
+    struct bed b;
+    bed_init(&b, dir, isa);
+    struct run *alone = mem_calloc(n_cases, sizeof *alone);
+    struct run *other = mem_calloc(n_cases, sizeof *other);
+    assert_non_null(alone);
+    assert_non_null(other);
+    uint32_t random = 3;
+    for (uint32_t i = 0; i < n_cases; i++) {
+        run_init(&alone[i], &b, &cases[i]);
+        run_all(&b, &alone[i], 1, MAX_TOKENS, NULL);
+        check_run(&alone[i], b.hp.n_vocab);
+        run_deinit(&alone[i], &b);
+
+        run_init(&other[i], &b, &cases[i]);
+        run_all(&b, &other[i], 1, 9, &random);
+        check_run(&other[i], b.hp.n_vocab);
+        check_same(&other[i], &alone[i]);
+        run_deinit(&other[i], &b);
+    }
+    for (uint32_t i = 0; i < n_cases; i++) {
+        run_init(&other[i], &b, &cases[i]);
+        other[i].late = next_random(&random) % 12;
+    }
+    run_all(&b, other, n_cases, 40, &random);
+    for (uint32_t i = 0; i < n_cases; i++) {
+        check_run(&other[i], b.hp.n_vocab);
+        check_same(&other[i], &alone[i]);
+        run_deinit(&other[i], &b);
+    }
+    assert_true(cache_validate(b.cache));
+    mem_free(alone);
+    mem_free(other);
+    bed_deinit(&b);
+    assert_int_equal(mem_live_count(), live);
+}
+
+static uint32_t read_ids(token_id *out, const json_t *list)
+{
+    assert_true(json_is_array(list) && json_array_size(list) < MAX_TOKENS);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        out[i] = (token_id)json_integer_value(json_array_get(list, i));
+    return (uint32_t)json_array_size(list);
+}
+
+static uint32_t read_floats(float *out, size_t max, const json_t *list)
+{
+    assert_true(json_array_size(list) <= max);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        out[i] = (float)json_number_value(json_array_get(list, i));
+    return (uint32_t)json_array_size(list);
+}
+
+static json_t *load_json(const char *path)
+{
+    struct err err = {0};
+    json_t *doc = NULL;
+    if (json_parse_file(&doc, path, 64u << 20, 10000000, &err) != 0)
+        fail_msg("%s", err.text);
+    return doc;
+}
+
+static uint32_t read_demo(struct expected *cases)
+{
+    json_t *doc = load_json(DEMO "/golden.json");
+    const json_t *list = json_object_get(doc, "cases");
+    uint32_t n = (uint32_t)json_array_size(list);
+    assert_in_range(n, 1, MAX_CASES);
+    for (uint32_t i = 0; i < n; i++) {
+        const json_t *c = json_array_get(list, i);
+        cases[i].n_prompt =
+            read_ids(cases[i].prompt, json_object_get(c, "ids"));
+        cases[i].n_greedy =
+            read_ids(cases[i].greedy, json_object_get(c, "completion_ids"));
+        cases[i].n_last_logits = read_floats(cases[i].last_logits, 4096,
+                                             json_object_get(c, "last_logits"));
+    }
+    json_decref(doc);
+    return n;
+}
+
+static uint32_t read_golden(struct expected *cases, const char *path)
+{
+    json_t *doc = load_json(path);
+    const json_t *list = json_object_get(doc, "cases");
+    uint32_t n = (uint32_t)json_array_size(list);
+    assert_in_range(n, 1, MAX_CASES);
+    for (uint32_t i = 0; i < n; i++) {
+        struct expected *e = &cases[i];
+        const json_t *c = json_array_get(list, i);
+        const json_t *top = json_object_get(c, "top5");
+        e->n_prompt = read_ids(e->prompt, json_object_get(c, "prompt"));
+        e->n_greedy = read_ids(e->greedy, json_object_get(c, "greedy"));
+        e->has_prompt_logprobs = e->has_greedy_logprobs = true;
+        assert_int_equal(read_floats(e->prompt_logprobs, MAX_TOKENS,
+                                     json_object_get(c, "prompt_logprobs")),
+                         e->n_prompt);
+        assert_int_equal(read_floats(e->greedy_logprobs, MAX_TOKENS,
+                                     json_object_get(c, "greedy_logprobs")),
+                         e->n_greedy);
+        e->n_top = 5;
+        assert_int_equal(json_array_size(top), 5);
+        for (size_t j = 0; j < 5; j++) {
+            const json_t *pair = json_array_get(top, j);
+            e->top[j] = (token_id)json_integer_value(json_array_get(pair, 0));
+            e->top_logprobs[j] =
+                (float)json_number_value(json_array_get(pair, 1));
+        }
+    }
+    json_decref(doc);
+    return n;
+}
+
+static struct expected *new_cases(void)
+{
+    struct expected *cases = mem_calloc(MAX_CASES, sizeof *cases);
+    assert_non_null(cases);
+    return cases;
+}
+
+static void check_demo(const char *isa)
+{
+    struct expected *cases = new_cases();
+    check_cases(DEMO, isa, cases, read_demo(cases));
+    mem_free(cases);
+}
+
+static void check_checkpoints(const char *isa)
+{
+    DIR *dir = opendir(CHECKPOINTS);
+    assert_non_null(dir);
+    uint32_t n_seen = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        char path[512], golden[600];
+        snprintf(path, sizeof path, CHECKPOINTS "/%s", entry->d_name);
+        snprintf(golden, sizeof golden, "%s/golden.json", path);
+        FILE *f = fopen(golden, "r");
+        if (f == NULL)
+            continue;
+        fclose(f);
+        struct expected *cases = new_cases();
+        print_message("%s\n", path);
+        check_cases(path, isa, cases, read_golden(cases, golden));
+        mem_free(cases);
+        n_seen++;
+    }
+    closedir(dir);
+    assert_true(n_seen >= 10);
+}
+
+TEST(checkpoints_compute_as_in_transformers_with_reference_kernels)
+{
+    UNUSED_STATE;
+    check_checkpoints("ref");
+}
+
+TEST(checkpoints_compute_as_in_transformers_with_the_best_kernels)
+{
+    UNUSED_STATE;
+    check_checkpoints(NULL);
+}
+
+/* One sequence runs to the end; another adopts its first two blocks and replays
+ * just enough to fill the convolutions' columns.  One token less would miss. */
+static float resume_error(struct bed *b, struct run *r, uint32_t n_replay)
+{
+    uint32_t n_shared = 2 * KV_BLOCK_TOKENS, n_new = 10;
+    uint32_t from = n_shared - n_replay;
+    struct cache_seq seq;
+    assert_int_equal(cache_seq_init(&seq, MAX_TOKENS, NULL), 0);
+    assert_int_equal(cache_open(b->cache, &seq), CACHE_OK);
+    cache_adopt(b->cache, &seq, r->seq.blocks, 2);
+    assert_int_equal(cache_reserve(b->cache, &seq, n_shared + n_new), CACHE_OK);
+    batch_clear(b->batch);
+    assert_true(batch_add_resumed(b->batch, &seq, r->tokens + from,
+                                  n_replay + n_new, from, n_new, n_replay));
+    forward_run(b->forward, b->batch);
+    float worst = 0;
+    for (uint32_t i = 0; i < n_new; i++) {
+        uint32_t next = n_shared + i + 1;
+        float got = logprob_of(batch_logits(b->batch, b->batch->slices, i),
+                               b->hp.n_vocab, r->tokens[next]);
+        worst = fmaxf(worst, fabsf(got - r->logprobs[next]));
+    }
+    cache_close(b->cache, &seq);
+    cache_seq_deinit(&seq);
+    return worst;
+}
+
+TEST(a_shared_prefix_is_resumed_by_replaying_a_few_tokens)
+{
+    UNUSED_STATE;
+    static const char dir[] = CHECKPOINTS "/hub-bf16";
+    struct expected *cases = new_cases();
+    uint32_t n = read_golden(cases, CHECKPOINTS "/hub-bf16/golden.json");
+    struct bed b;
+    bed_init(&b, dir, NULL);
+    struct run r;
+    run_init(&r, &b, &cases[n - 1]);
+    assert_true(r.n_tokens > 2 * KV_BLOCK_TOKENS + 11);
+    run_all(&b, &r, 1, MAX_TOKENS, NULL);
+    uint32_t enough = forward_replay_tokens(&b.hp);
+    assert_int_equal(enough, 6);
+    assert_true(resume_error(&b, &r, enough) < SELF_TOLERANCE);
+    assert_true(resume_error(&b, &r, enough + 5) < SELF_TOLERANCE);
+    assert_true(resume_error(&b, &r, enough - 1) > SELF_TOLERANCE);
+    check_run(&r, b.hp.n_vocab);
+    run_deinit(&r, &b);
+    bed_deinit(&b);
+    mem_free(cases);
+}
+
+TEST(the_demo_answers_as_in_transformers_with_the_reference_kernels)
+{
+    UNUSED_STATE;
+    check_demo("ref");
+}
+
+TEST(the_demo_answers_as_in_transformers_with_the_best_kernels)
+{
+    UNUSED_STATE;
+    check_demo(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            checkpoints_compute_as_in_transformers_with_reference_kernels),
+        cmocka_unit_test(
+            checkpoints_compute_as_in_transformers_with_the_best_kernels),
+        cmocka_unit_test(a_shared_prefix_is_resumed_by_replaying_a_few_tokens),
+        cmocka_unit_test(
+            the_demo_answers_as_in_transformers_with_the_reference_kernels),
+        cmocka_unit_test(
+            the_demo_answers_as_in_transformers_with_the_best_kernels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
