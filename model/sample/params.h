@@ -1,0 +1,53 @@
+/* params.h -- how one reply is to be drawn, after all defaults are settled.
+ *
+ * Values mean what vLLM and Hugging Face mean by them.  Nobody below the API
+ * knows of defaults: a model whose generation_config says do_sample=false, or
+ * a request that wants temperature 0, arrives here as temperature 0.
+ *
+ * Plain data, any thread. */
+#ifndef LFMD_MODEL_SAMPLE_PARAMS_H
+#define LFMD_MODEL_SAMPLE_PARAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/base/token.h"
+
+#define SAMPLE_MAX_TOP 20 /* most alternatives reported per token */
+
+struct logit_bias {
+    token_id id; /* outside the vocabulary: ignored */
+    float bias;
+};
+
+struct top_logprob {
+    token_id id;
+    float logprob;
+};
+
+struct sample_params {
+    float temperature;        /* 0 is greedy */
+    float top_p;              /* 1 is off */
+    float min_p;              /* 0 is off; relative to the likeliest token */
+    int32_t top_k;            /* 0 or less is off */
+    float repetition_penalty; /* 1 is off; over prompt and output */
+    float presence_penalty;   /* 0 is off; over output only */
+    float frequency_penalty;  /* 0 is off; over output only */
+    uint64_t seed;            /* always used; whoever wants chance, draws one */
+    uint32_t n_bias;
+    const struct logit_bias *bias; /* [n_bias], in the job's arena */
+    uint32_t n_logprobs;           /* alternatives wanted, 0..SAMPLE_MAX_TOP */
+    bool want_logprob;             /* of the chosen token */
+};
+
+/* Everything off, temperature 1. */
+static inline struct sample_params sample_params_neutral(void)
+{
+    return (struct sample_params){
+        .temperature = 1.0f,
+        .top_p = 1.0f,
+        .repetition_penalty = 1.0f,
+    };
+}
+
+#endif

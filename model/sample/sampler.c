@@ -1,0 +1,350 @@
+/* sampler.c -- see sampler.h.
+ *
+ * All filters keep a prefix of the tokens in falling order of score, so each
+ * is one threshold, and together they are the highest.  A threshold is found
+ * without sorting: the bits of a float, flipped so that they order like the
+ * number, are split in three digits (11, 11 and 10 bits); a histogram per
+ * digit, from the top, says in which bucket the wanted count or mass falls. */
+#include "model/sample/sampler.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "model/base/alloc.h"
+#include "model/sample/rng.h"
+
+#define DIGIT_BUCKETS 2048
+
+struct sampler {
+    uint32_t n_vocab;
+    uint32_t epoch;  /* stamps equal to it were made in this scan */
+    uint32_t *stamp; /* [n_vocab] */
+    uint32_t *count; /* [n_vocab], valid where stamped */
+    float *probs;    /* [n_vocab], relative to the likeliest */
+    float *raw;      /* [n_vocab], the model's logits, for the logprob */
+    double mass[DIGIT_BUCKETS];
+};
+
+int sampler_new(struct sampler **out, uint32_t n_vocab, struct err *err)
+{
+    *out = NULL;
+    if (n_vocab == 0 || n_vocab > INT32_MAX)
+        return err_set(err, ERR_INTERNAL,
+                       "sampler: the vocabulary has %u tokens, expected 1 to "
+                       "%d",
+                       n_vocab, INT32_MAX);
+    struct sampler *s = mem_calloc(1, sizeof *s);
+    if (s == NULL)
+        return err_nomem(err, "the sampler");
+    s->n_vocab = n_vocab;
+    s->stamp = mem_calloc(n_vocab, sizeof *s->stamp);
+    s->count = mem_calloc(n_vocab, sizeof *s->count);
+    s->probs = mem_calloc(n_vocab, sizeof *s->probs);
+    s->raw = mem_calloc(n_vocab, sizeof *s->raw);
+    if (s->stamp == NULL || s->count == NULL || s->probs == NULL ||
+        s->raw == NULL) {
+        sampler_free(s);
+        return err_nomem(err, "the sampler's scratch");
+    }
+    *out = s;
+    return 0;
+}
+
+void sampler_free(struct sampler *s)
+{
+    if (s == NULL)
+        return;
+    mem_free(s->stamp);
+    mem_free(s->count);
+    mem_free(s->probs);
+    mem_free(s->raw);
+    mem_free(s);
+}
+
+static bool in_vocab(const struct sampler *s, token_id id)
+{
+    return id >= 0 && (uint32_t)id < s->n_vocab;
+}
+
+static void next_epoch(struct sampler *s)
+{
+    if (++s->epoch == 0) { /* after 2^32 scans old stamps could match */
+        memset(s->stamp, 0, s->n_vocab * sizeof *s->stamp);
+        s->epoch = 1;
+    }
+}
+
+/* True the first time `id` is met in this epoch. */
+static bool first_met(struct sampler *s, token_id id)
+{
+    if (s->stamp[id] == s->epoch)
+        return false;
+    s->stamp[id] = s->epoch;
+    s->count[id] = 0;
+    return true;
+}
+
+static void penalise_repeats(struct sampler *s, float *logits, float penalty,
+                             const token_id *ids, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (!in_vocab(s, ids[i]) || !first_met(s, ids[i]))
+            continue;
+        float *l = &logits[ids[i]];
+        *l = *l < 0.0f ? *l * penalty : *l / penalty;
+    }
+}
+
+static void penalise_output(struct sampler *s, float *logits,
+                            const struct sample_context *c)
+{
+    const struct sample_params *p = c->params;
+    next_epoch(s);
+    for (uint32_t i = 0; i < c->n_output; i++) {
+        token_id id = c->output[i];
+        if (!in_vocab(s, id))
+            continue;
+        first_met(s, id);
+        s->count[id]++;
+    }
+    for (uint32_t i = 0; i < c->n_output; i++) {
+        token_id id = c->output[i];
+        if (!in_vocab(s, id) || s->count[id] == 0)
+            continue;
+        logits[id] -=
+            p->frequency_penalty * (float)s->count[id] + p->presence_penalty;
+        s->count[id] = 0; /* once per distinct token */
+    }
+}
+
+static void adjust(struct sampler *s, float *logits,
+                   const struct sample_context *c)
+{
+    const struct sample_params *p = c->params;
+    for (uint32_t i = 0; i < c->n_banned; i++) {
+        if (in_vocab(s, c->banned[i]))
+            logits[c->banned[i]] = -INFINITY;
+    }
+    if (p->repetition_penalty > 0.0f &&
+        (p->repetition_penalty < 1.0f || p->repetition_penalty > 1.0f)) {
+        next_epoch(s);
+        penalise_repeats(s, logits, p->repetition_penalty, c->prompt,
+                         c->n_prompt);
+        penalise_repeats(s, logits, p->repetition_penalty, c->output,
+                         c->n_output);
+    }
+    if (fabsf(p->presence_penalty) > 0.0f || fabsf(p->frequency_penalty) > 0.0f)
+        penalise_output(s, logits, c);
+    for (uint32_t i = 0; i < p->n_bias; i++) {
+        if (in_vocab(s, p->bias[i].id))
+            logits[p->bias[i].id] += p->bias[i].bias;
+    }
+}
+
+/* The first largest, or TOKEN_NONE. */
+static token_id argmax(const float *logits, uint32_t n)
+{
+    float max;
+    if (!logits_max(logits, n, &max))
+        return TOKEN_NONE;
+    uint32_t i = 0;
+    while (logits[i] < max)
+        i++;
+    return (token_id)i;
+}
+
+/* Orders like the float; -0 and +0 are made one. */
+static uint32_t key_of(float f)
+{
+    uint32_t bits;
+    f += 0.0f;
+    memcpy(&bits, &f, sizeof bits);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+/* Which tokens are still in: those above `key`, and the first `n_ties` by id of
+ * those at it. */
+struct cut {
+    uint32_t key;
+    uint32_t n_ties;
+};
+
+/* The cut after the prefix whose weight first reaches `target`; weight is 1 per
+ * token, or s->probs.  Only tokens at or above `floor` take part.  Returns the
+ * weight that the tokens at the cut's key still have to bring. */
+static double select_prefix(struct sampler *s, const float *logits,
+                            bool by_mass, uint32_t floor, double target,
+                            uint32_t *key)
+{
+    static const unsigned shifts[3] = {21, 10, 0}, widths[3] = {11, 11, 10};
+    uint32_t prefix = 0, above_mask = 0;
+    for (unsigned d = 0; d < 3; d++) {
+        uint32_t n_buckets = 1u << widths[d], low_mask = n_buckets - 1;
+        memset(s->mass, 0, n_buckets * sizeof *s->mass);
+        for (uint32_t i = 0; i < s->n_vocab; i++) {
+            uint32_t k = key_of(logits[i]);
+            if (k < floor || (k & above_mask) != prefix)
+                continue;
+            s->mass[k >> shifts[d] & low_mask] +=
+                by_mass ? (double)s->probs[i] : 1.0;
+        }
+        /* From the top; a rounding shortfall ends in the lowest bucket that
+         * has anything. */
+        uint32_t at = 0;
+        double taken = 0.0, before = 0.0;
+        for (uint32_t b = n_buckets; b-- > 0;) {
+            if (!(s->mass[b] > 0.0))
+                continue;
+            at = b;
+            before = taken;
+            taken += s->mass[b];
+            if (taken >= target)
+                break;
+        }
+        target -= before;
+        prefix |= at << shifts[d];
+        above_mask |= low_mask << shifts[d];
+    }
+    *key = prefix;
+    return target;
+}
+
+static void cut_top_k(struct sampler *s, const float *logits, int32_t k,
+                      struct cut *cut)
+{
+    if (k <= 0 || (uint32_t)k >= s->n_vocab)
+        return;
+    select_prefix(s, logits, false, 0, (double)k, &cut->key);
+}
+
+static void cut_top_p(struct sampler *s, const float *logits, float top_p,
+                      struct cut *cut)
+{
+    if (!(top_p < 1.0f))
+        return;
+    double total = 0.0;
+    for (uint32_t i = 0; i < s->n_vocab; i++)
+        total += (double)s->probs[i];
+    double target = total * (top_p > 0.0f ? (double)top_p : 0.0);
+    uint32_t key;
+    double left = select_prefix(s, logits, true, cut->key, target, &key);
+    cut->key = key;
+    cut->n_ties = 0;
+    /* Equal scores have equal probabilities. */
+    for (uint32_t i = 0; i < s->n_vocab; i++) {
+        if (key_of(logits[i]) != key)
+            continue;
+        cut->n_ties++;
+        left -= (double)s->probs[i];
+        if (!(left > 0.0))
+            break;
+    }
+}
+
+/* Sets to 0 what the cut and min-p leave out; returns the sum of the rest. */
+static double apply_cut(struct sampler *s, const float *logits, float min_p,
+                        struct cut cut)
+{
+    double sum = 0.0;
+    for (uint32_t i = 0; i < s->n_vocab; i++) {
+        uint32_t k = key_of(logits[i]);
+        bool in = k > cut.key;
+        if (k == cut.key && cut.n_ties > 0) {
+            cut.n_ties--;
+            in = true;
+        }
+        if (!in || s->probs[i] < min_p)
+            s->probs[i] = 0.0f;
+        sum += (double)s->probs[i];
+    }
+    return sum;
+}
+
+/* Probabilities relative to the likeliest, 0 where the exponential would be
+ * or where a filter is sure to say no; most of a draw's time goes here. */
+static void weigh(struct sampler *s, const float *logits, float max,
+                  const struct sample_params *p, uint32_t floor_key)
+{
+    float floor = -104.0f;                     /* expf is 0 from there on */
+    if (p->min_p > 0.0f && !(p->top_p < 1.0f)) /* top-p needs the full sum */
+        floor = logf(fminf(p->min_p, 1.0f)) - 0.01f;
+    for (uint32_t i = 0; i < s->n_vocab; i++) {
+        float x = (logits[i] - max) / p->temperature;
+        bool in = x >= floor && key_of(logits[i]) >= floor_key;
+        s->probs[i] = in ? expf(x) : 0.0f;
+    }
+}
+
+static token_id draw(struct sampler *s, const float *logits, float max,
+                     const struct sample_context *c)
+{
+    const struct sample_params *p = c->params;
+    struct cut cut = {0, UINT32_MAX};
+    cut_top_k(s, logits, p->top_k, &cut);
+    weigh(s, logits, max, p, cut.key);
+    cut_top_p(s, logits, p->top_p, &cut);
+    /* The likeliest has probability 1 here, so it survives any min_p. */
+    double sum = apply_cut(s, logits, fminf(p->min_p, 1.0f), cut);
+
+    double want = sum * rng_uniform(p->seed, c->choice, c->n_output);
+    token_id last = TOKEN_NONE;
+    for (uint32_t i = 0; i < s->n_vocab; i++) {
+        if (!(s->probs[i] > 0.0f))
+            continue;
+        last = (token_id)i;
+        want -= (double)s->probs[i];
+        if (want < 0.0)
+            break;
+    }
+    return last;
+}
+
+static int no_distribution(struct err *err)
+{
+    return err_set(err, ERR_INTERNAL,
+                   "sampler: the logits hold NaN or infinity, or nothing that "
+                   "may be drawn");
+}
+
+int sampler_draw(struct sampler *s, float *logits,
+                 const struct sample_context *c, struct sampled *out,
+                 struct err *err)
+{
+    const struct sample_params *p = c->params;
+    const bool report = p->want_logprob || p->n_logprobs > 0;
+    double log_norm = 0.0;
+    out->logprob = 0.0f;
+    out->n_top = 0;
+    if (report) {
+        if (!logprobs_norm(logits, s->n_vocab, &log_norm))
+            return no_distribution(err);
+        logprobs_top(logits, s->n_vocab, log_norm, p->n_logprobs, out);
+        memcpy(s->raw, logits, s->n_vocab * sizeof *logits);
+    }
+    adjust(s, logits, c);
+    out->token = argmax(logits, s->n_vocab);
+    if (out->token == TOKEN_NONE)
+        return no_distribution(err);
+    if (p->temperature > 0.0f)
+        out->token = draw(s, logits, logits[out->token], c);
+    if (report)
+        out->logprob = (float)((double)s->raw[out->token] - log_norm);
+    return 0;
+}
+
+int sampler_score(const struct sampler *s, const float *logits, token_id token,
+                  uint32_t n_top, struct sampled *out, struct err *err)
+{
+    double log_norm;
+    if (!in_vocab(s, token))
+        return err_set(err, ERR_INTERNAL,
+                       "sampler: token %d is outside the vocabulary of %u",
+                       token, s->n_vocab);
+    if (!logprobs_norm(logits, s->n_vocab, &log_norm))
+        return no_distribution(err);
+    out->token = token;
+    out->logprob = (float)((double)logits[token] - log_norm);
+    logprobs_top(logits, s->n_vocab, log_norm, n_top, out);
+    return 0;
+}
