@@ -1,0 +1,226 @@
+/* emit.c -- see emit.h.
+ *
+ * A sequence is in a step only when its ring has room for all that this can
+ * tell, so a write that fails is a bug of the accounting. */
+#include "server/engine/emit.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "model/base/alloc.h"
+#include "server/engine/event.h"
+#include "server/engine/job_state.h"
+
+/* Text of one token, and of an end that has an unfinished character and a
+ * stop string's beginning to let go. */
+static size_t raw_room(const struct engine_model *model)
+{
+    return DETOK_ROOM(model->max_token_bytes);
+}
+
+int emitter_init(struct emitter *em, const struct engine_model *model,
+                 struct err *err)
+{
+    memset(em, 0, sizeof *em);
+    em->model = model;
+    em->raw = mem_alloc(raw_room(model));
+    em->text = mem_alloc(raw_room(model) + 2 * STOP_MAX_BYTES);
+    if (em->raw == NULL || em->text == NULL) {
+        emitter_deinit(em);
+        return err_nomem(err, "the engine's text");
+    }
+    int rc = sampler_new(&em->sampler, model->n_vocab, err);
+    if (rc != 0)
+        emitter_deinit(em);
+    return rc;
+}
+
+void emitter_deinit(struct emitter *em)
+{
+    mem_free(em->raw);
+    mem_free(em->text);
+    sampler_free(em->sampler);
+    memset(em, 0, sizeof *em);
+}
+
+size_t emit_worst_bytes(const struct engine_model *model, const struct job *job)
+{
+    return event_bytes(raw_room(model) + 2 * job->state->stop.max_bytes,
+                       job->params.n_logprobs);
+}
+
+static void tell(struct sequence *seq, struct job_event *event)
+{
+    event->choice = seq->choice;
+    event->n_prompt = seq->job->n_prompt;
+    event->n_completion = seq->n_output;
+    struct job_state *st = seq->job->state;
+    bool written = event_write(&st->ring, event);
+    assert(written);
+    (void)written;
+    st->dirty = true;
+}
+
+static void tell_end(struct sequence *seq, struct job_event *event)
+{
+    if (seq->ended)
+        return;
+    seq->ended = true;
+    seq->job->state->n_open--;
+    event->token = TOKEN_NONE;
+    tell(seq, event);
+}
+
+void emit_finish(struct sequence *seq, enum finish_reason reason)
+{
+    tell_end(seq, &(struct job_event){
+                      .kind = EVENT_FINISH,
+                      .finish = reason,
+                      .stop_token = TOKEN_NONE,
+                      .stop_string = -1,
+                  });
+}
+
+void emit_error(struct sequence *seq, const struct err *err)
+{
+    seq->job->state->failed = true;
+    tell_end(seq, &(struct job_event){
+                      .kind = EVENT_ERROR,
+                      .stop_token = TOKEN_NONE,
+                      .stop_string = -1,
+                      .err = *err,
+                  });
+}
+
+/* vLLM's rule: text up to and with the min_tokens-th token is not searched. */
+static size_t through_stop(struct emitter *em, struct sequence *seq, size_t n,
+                           char *out)
+{
+    if (seq->n_output > seq->job->min_tokens || seq->job->min_tokens == 0)
+        return stop_push(&seq->stop, em->raw, n, out);
+    memcpy(out, em->raw, n);
+    return n;
+}
+
+/* An end at which held text becomes certain. */
+static void finish_with_rest(struct emitter *em, struct sequence *seq,
+                             enum finish_reason reason, token_id stop_token)
+{
+    size_t n =
+        through_stop(em, seq, detok_finish(&seq->detok, em->raw), em->text);
+    n += stop_finish(&seq->stop, em->text + n);
+    tell_end(seq, &(struct job_event){
+                      .kind = EVENT_FINISH,
+                      .finish = reason,
+                      .stop_token = stop_token,
+                      .stop_string = -1,
+                      .text = em->text,
+                      .n_text = n,
+                  });
+}
+
+static bool holds(const token_id *ids, uint32_t n, token_id id)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+static bool is_hidden(const struct emitter *em, const struct job *job,
+                      token_id id)
+{
+    return job->skip_special && em->model->is_special(em->model->ctx, id) &&
+           !holds(job->keep_ids, job->n_keep_ids, id);
+}
+
+/* The text that `id` makes certain, in em->text. */
+static size_t text_of(struct emitter *em, struct sequence *seq, token_id id)
+{
+    size_t n = 0;
+    const char *bytes = "";
+    if (!is_hidden(em, seq->job, id))
+        bytes = em->model->token_bytes(em->model->ctx, id, &n);
+    if (n > em->model->max_token_bytes)
+        n = em->model->max_token_bytes;
+    n = detok_push(&seq->detok, bytes, n, em->raw);
+    return through_stop(em, seq, n, em->text);
+}
+
+static void tell_token(struct emitter *em, struct sequence *seq,
+                       const struct sampled *drawn)
+{
+    const struct job *job = seq->job;
+    size_t n_text = text_of(em, seq, drawn->token);
+    tell(seq, &(struct job_event){
+                  .kind = EVENT_TOKEN,
+                  .token = drawn->token,
+                  .text = em->text,
+                  .n_text = n_text,
+                  .logprob = drawn->logprob,
+                  .n_top = drawn->n_top,
+                  .top = drawn->top,
+                  .stop_token = TOKEN_NONE,
+                  .stop_string = -1,
+              });
+    if (seq->stop.found >= 0)
+        tell_end(seq, &(struct job_event){
+                          .kind = EVENT_FINISH,
+                          .finish = FINISH_STOP,
+                          .stop_token = TOKEN_NONE,
+                          .stop_string = seq->stop.found,
+                      });
+    else if (seq->n_output == job->max_tokens)
+        finish_with_rest(em, seq, FINISH_LENGTH, TOKEN_NONE);
+}
+
+void emit_token(struct emitter *em, struct sequence *seq, float *logits)
+{
+    const struct job *job = seq->job;
+    const struct sample_context context = {
+        .params = &job->params,
+        .prompt = job->prompt,
+        .n_prompt = job->n_prompt,
+        .output = seq->tokens + job->n_prompt,
+        .n_output = seq->n_output,
+        .banned = job->stop_ids,
+        .n_banned = seq->n_output < job->min_tokens ? job->n_stop_ids : 0,
+        .choice = seq->choice,
+    };
+    struct sampled drawn;
+    struct err err = {0};
+    if (sampler_draw(em->sampler, logits, &context, &drawn, &err) != 0) {
+        emit_error(seq, &err);
+        return;
+    }
+    seq->tokens[job->n_prompt + seq->n_output++] = drawn.token;
+    if (holds(job->stop_ids, job->n_stop_ids, drawn.token))
+        finish_with_rest(em, seq, FINISH_STOP, drawn.token);
+    else
+        tell_token(em, seq, &drawn);
+}
+
+void emit_prompt_logprob(struct emitter *em, struct sequence *seq,
+                         const float *logits)
+{
+    const struct job *job = seq->job;
+    struct sampled given;
+    struct err err = {0};
+    if (sampler_score(em->sampler, logits, job->prompt[seq->n_scored],
+                      job->params.n_logprobs, &given, &err) != 0) {
+        emit_error(seq, &err);
+        return;
+    }
+    seq->n_scored++;
+    tell(seq, &(struct job_event){
+                  .kind = EVENT_PROMPT_LOGPROB,
+                  .token = given.token,
+                  .text = "",
+                  .logprob = given.logprob,
+                  .n_top = given.n_top,
+                  .top = given.top,
+                  .stop_token = TOKEN_NONE,
+                  .stop_string = -1,
+              });
+}

@@ -1,0 +1,105 @@
+/* job.h -- one generation: what is asked, and who hears about it.
+ *
+ * Whoever prepares a job fills the public fields, everything they point to in
+ * the job's own arena, and submits it; from then on they do not change.  A job
+ * with n_choices replies is n sequences to the engine.
+ *
+ * Every choice hears: its EVENT_PROMPT_LOGPROBs in prompt order, if wanted;
+ * its EVENT_TOKENs in order; and then exactly one end, EVENT_FINISH or
+ * EVENT_ERROR.  Choices interleave freely.  After the last choice's end the
+ * engine has forgotten the job.
+ *
+ * References: job_new gives the caller one.  The engine takes and drops its
+ * own; the caller keeps his whatever engine_submit says, and drops it with
+ * job_release when he will neither cancel, pause nor resume any more. */
+#ifndef LFMD_SERVER_ENGINE_JOB_H
+#define LFMD_SERVER_ENGINE_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/base/arena.h"
+#include "model/base/err.h"
+#include "model/base/token.h"
+#include "model/sample/params.h"
+
+enum event_kind {
+    EVENT_PROMPT_LOGPROB, /* token, logprob, top: one per prompt token after
+                             the first */
+    EVENT_TOKEN,          /* token, text, and logprob and top if wanted */
+    EVENT_FINISH,         /* finish, text, stop_token, stop_string, usage */
+    EVENT_ERROR           /* err, usage */
+};
+
+enum finish_reason {
+    FINISH_NONE,   /* not an EVENT_FINISH */
+    FINISH_STOP,   /* a stop id or a stop string */
+    FINISH_LENGTH, /* max_tokens */
+    FINISH_ABORT   /* deadline passed or engine stopped */
+};
+
+struct job_event {
+    enum event_kind kind;
+    uint32_t choice;
+    token_id token;   /* TOKEN_NONE on ends */
+    const char *text; /* complete UTF-8 that became certain; may be empty.
+                         EVENT_FINISH too carries text: what was held back
+                         as the possible start of a stop string */
+    size_t n_text;
+    float logprob; /* of `token`, from the raw logits */
+    uint32_t n_top;
+    const struct top_logprob *top; /* [n_top], likeliest first */
+    enum finish_reason finish;
+    token_id stop_token;   /* the stop id that ended it (it has no EVENT_TOKEN
+                              of its own), else TOKEN_NONE */
+    int32_t stop_string;   /* index of the stop string that ended it, or -1 */
+    uint32_t n_prompt;     /* usage, valid in every event */
+    uint32_t n_cached;     /* prompt tokens not computed: 0 for now */
+    uint32_t n_completion; /* tokens drawn so far, the stop token included */
+    struct err err;
+};
+
+/* Loop thread, from engine_dispatch.  The event and all it points to are gone
+ * when this returns.  May cancel, pause and release the job. */
+typedef void job_event_fn(void *user, const struct job_event *event);
+
+struct job_state; /* the engine's own side: job_state.h */
+
+struct job {
+    struct arena *arena;    /* owned; all that follows lives in it */
+    const token_id *prompt; /* [n_prompt] */
+    uint32_t n_prompt;      /* at least 1 */
+    struct sample_params params;
+    uint32_t n_choices;       /* at least 1; job_new sets 1 */
+    uint32_t max_tokens;      /* per choice.  0 computes prompt logprobs only */
+    uint32_t min_tokens;      /* until so many are drawn stop ids are banned and
+                                 stop strings not looked for */
+    bool ignore_eos;          /* for the record: then prepare leaves the eos ids
+                                 out of stop_ids */
+    const token_id *stop_ids; /* [n_stop_ids], eos among them */
+    uint32_t n_stop_ids;
+    const char *const *stop; /* [n_stop] stop strings, none empty */
+    uint32_t n_stop;
+    bool include_stop;         /* the stop string stays in the text */
+    bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
+    int32_t priority;         /* lower is served first, as in vLLM; then FIFO */
+    bool skip_special;        /* special tokens have no text, except: */
+    const token_id *keep_ids; /* [n_keep_ids], whose text always appears */
+    uint32_t n_keep_ids;
+    uint64_t deadline_us; /* clock_now_us() that ends it; 0 is none */
+    job_event_fn *on_event;
+    void *user;
+
+    struct job_state *state; /* private to server/engine, made by job_new */
+};
+
+/* Neutral sampling parameters, one choice, skip_special set, an empty arena
+ * bounded by `arena_limit` (0 is none).  NULL when memory is short. */
+struct job *job_new(size_t arena_limit);
+
+/* Any thread. */
+struct job *job_retain(struct job *job);
+void job_release(struct job *job); /* NULL is fine */
+
+#endif

@@ -1,0 +1,320 @@
+/* scheduler.c -- see scheduler.h. */
+#include "server/engine/scheduler.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "model/base/alloc.h"
+
+/* No share is less: small chunks waste the weights they read. */
+#define SMALL_CHUNK 16u
+
+/* What is left while a plan is made. */
+struct budget {
+    uint32_t tokens, rows, blocks;
+};
+
+int scheduler_init(struct scheduler *s, const struct sched_limits *limits,
+                   struct err *err)
+{
+    const uint32_t n = limits->max_running;
+    memset(s, 0, sizeof *s);
+    if (n == 0 || limits->max_tokens < n || limits->max_rows < n ||
+        limits->block_tokens == 0)
+        return err_set(err, ERR_INTERNAL,
+                       "scheduler: %u sequences cannot share steps of %u "
+                       "tokens and %u logit rows",
+                       n, limits->max_tokens, limits->max_rows);
+    s->limits = *limits;
+    list_init(&s->waiting);
+    s->running = mem_calloc(n, sizeof *s->running);
+    s->plan.evicted = mem_calloc(n, sizeof *s->plan.evicted);
+    s->plan.admitted = mem_calloc(n, sizeof *s->plan.admitted);
+    s->plan.items = mem_calloc(n, sizeof *s->plan.items);
+    if (s->running == NULL || s->plan.evicted == NULL ||
+        s->plan.admitted == NULL || s->plan.items == NULL) {
+        scheduler_deinit(s);
+        return err_nomem(err, "the scheduler");
+    }
+    return 0;
+}
+
+void scheduler_deinit(struct scheduler *s)
+{
+    mem_free(s->running);
+    mem_free(s->plan.evicted);
+    mem_free(s->plan.admitted);
+    mem_free(s->plan.items);
+    memset(s, 0, sizeof *s);
+}
+
+static bool before(const struct sched_entry *a, const struct sched_entry *b)
+{
+    if (a->priority != b->priority)
+        return a->priority < b->priority;
+    return a->number < b->number;
+}
+
+static void wait_in_order(struct scheduler *s, struct sched_entry *entry)
+{
+    struct list *at = s->waiting.prev;
+    while (at != &s->waiting &&
+           before(entry, list_owner(at, struct sched_entry, node)))
+        at = at->prev;
+    list_add_after(at, &entry->node);
+    entry->where = SCHED_WAITING;
+    s->n_waiting++;
+}
+
+static void run_in_order(struct scheduler *s, struct sched_entry *entry)
+{
+    uint32_t at = s->n_running++;
+    for (; at > 0 && before(entry, s->running[at - 1]); at--)
+        s->running[at] = s->running[at - 1];
+    s->running[at] = entry;
+    entry->where = SCHED_RUNNING;
+}
+
+static void stop_running(struct scheduler *s, struct sched_entry *entry)
+{
+    uint32_t at = 0;
+    while (s->running[at] != entry)
+        at++;
+    s->n_running--;
+    memmove(&s->running[at], &s->running[at + 1],
+            (s->n_running - at) * sizeof *s->running);
+}
+
+static void stop_waiting(struct scheduler *s, struct sched_entry *entry)
+{
+    list_remove(&entry->node);
+    s->n_waiting--;
+}
+
+void scheduler_add(struct scheduler *s, struct sched_entry *entry)
+{
+    entry->n_computed = entry->n_blocks = entry->n_planned = 0;
+    entry->n_rows = 0;
+    list_init(&entry->node);
+    wait_in_order(s, entry);
+}
+
+void scheduler_remove(struct scheduler *s, struct sched_entry *entry)
+{
+    if (entry->where == SCHED_RUNNING)
+        stop_running(s, entry);
+    else if (entry->where == SCHED_WAITING)
+        stop_waiting(s, entry);
+    entry->where = SCHED_OUT;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t blocks_for(const struct scheduler *s, uint32_t n_tokens)
+{
+    return n_tokens / s->limits.block_tokens +
+           (n_tokens % s->limits.block_tokens != 0);
+}
+
+/* Most tokens of `e` that fit the budgets and its job's room. */
+static uint32_t chunk_of(const struct sched_entry *e, const struct budget *b)
+{
+    uint32_t left = e->n_tokens - e->n_computed;
+    uint32_t rows = smaller(b->rows, *e->room > 0 ? *e->room - 1 : 0);
+    uint32_t mute =
+        e->first_row > e->n_computed ? e->first_row - e->n_computed : 0;
+    if (mute < left && rows < left - mute)
+        left = mute + rows;
+    return smaller(left, b->tokens);
+}
+
+/* Whether its reader's slowness alone keeps it where it is. */
+static bool is_stalled(const struct sched_entry *e)
+{
+    return e->first_row <= e->n_computed && *e->room < 2;
+}
+
+/* What the next in order may take when others come after it. */
+static struct budget share_of(const struct budget *b, bool others)
+{
+    struct budget share = *b;
+    if (others) {
+        uint32_t half = b->tokens - b->tokens / 2;
+        share.tokens =
+            smaller(b->tokens, half > SMALL_CHUNK ? half : SMALL_CHUNK);
+        share.rows = b->rows - b->rows / 2;
+    }
+    return share;
+}
+
+static void spend(struct sched_entry *e, uint32_t n, struct budget *b)
+{
+    uint32_t end = e->n_computed + n;
+    uint32_t from = e->first_row;
+    if (from < e->n_computed)
+        from = e->n_computed;
+    e->n_planned = n;
+    e->n_rows = end > from ? end - from : 0;
+    b->tokens -= n;
+    b->rows -= e->n_rows;
+    if (e->n_rows > 0)
+        *e->room -= e->n_rows + 1;
+}
+
+static void unspend(struct sched_entry *e, struct budget *b)
+{
+    b->tokens += e->n_planned;
+    b->rows += e->n_rows;
+    if (e->n_rows > 0)
+        *e->room += e->n_rows + 1;
+}
+
+static void take(struct scheduler *s, struct sched_entry *e, uint32_t n,
+                 struct budget *b)
+{
+    spend(e, n, b);
+    s->plan.items[s->plan.n_items++] = e;
+}
+
+static void evict(struct scheduler *s, struct sched_entry *e, struct budget *b)
+{
+    assert(e->n_planned == 0);
+    b->blocks += e->n_blocks;
+    e->n_blocks = 0;
+    e->n_computed = 0;
+    stop_running(s, e);
+    wait_in_order(s, e);
+    s->plan.evicted[s->plan.n_evicted++] = e;
+}
+
+/* The last stalled entry that this plan has not taken, or NULL. */
+static struct sched_entry *last_stalled(const struct scheduler *s)
+{
+    for (uint32_t i = s->n_running; i-- > 0;) {
+        struct sched_entry *e = s->running[i];
+        if (e->n_planned == 0 && is_stalled(e))
+            return e;
+    }
+    return NULL;
+}
+
+/* `need` free blocks for a decode; false when it had to go itself.  Whoever
+ * comes after it in order has nothing planned yet. */
+static bool make_room(struct scheduler *s, uint32_t need,
+                      struct sched_entry *asker, struct budget *b)
+{
+    while (b->blocks < need) {
+        struct sched_entry *victim = last_stalled(s);
+        if (victim == NULL)
+            victim = s->running[s->n_running - 1];
+        evict(s, victim, b);
+        if (victim == asker)
+            return false;
+    }
+    return true;
+}
+
+static void plan_decodes(struct scheduler *s, struct budget *b)
+{
+    for (uint32_t i = 0; i < s->n_running;) {
+        struct sched_entry *e = s->running[i];
+        uint32_t n = chunk_of(e, b);
+        if (e->n_tokens - e->n_computed == 1 && n == 1) {
+            uint32_t all = blocks_for(s, e->n_computed + 1);
+            uint32_t need = all > e->n_blocks ? all - e->n_blocks : 0;
+            if (make_room(s, need, e, b)) {
+                b->blocks -= need;
+                e->n_blocks += need;
+                take(s, e, 1, b);
+            }
+        }
+        /* Evictions moved the others: the next is whoever follows `e`. */
+        while (i < s->n_running && !before(e, s->running[i]))
+            i++;
+        while (i > 0 && before(e, s->running[i - 1]))
+            i--;
+    }
+}
+
+static void plan_chunks(struct scheduler *s, struct budget *b)
+{
+    for (uint32_t i = 0; i < s->n_running; i++) {
+        struct sched_entry *e = s->running[i];
+        if (e->n_planned > 0 || e->n_tokens - e->n_computed == 1)
+            continue;
+        struct budget share =
+            share_of(b, i + 1 < s->n_running || s->n_waiting > 0);
+        uint32_t n = chunk_of(e, &share);
+        if (n > 0)
+            take(s, e, n, b);
+    }
+}
+
+/* A place and `need` blocks for a waiting entry; stalled ones give theirs. */
+static bool find_place(struct scheduler *s, uint32_t need, struct budget *b)
+{
+    for (;;) {
+        uint32_t spare = s->n_running;
+        if (s->n_running < s->limits.max_running && need <= b->blocks &&
+            spare <= b->blocks - need)
+            return true;
+        struct sched_entry *victim = last_stalled(s);
+        if (victim == NULL || s->plan.n_evicted == s->limits.max_running)
+            return false;
+        evict(s, victim, b);
+    }
+}
+
+static void plan_admissions(struct scheduler *s, struct budget *b)
+{
+    struct list *next;
+    for (struct list *at = s->waiting.next; at != &s->waiting; at = next) {
+        struct sched_entry *e = list_owner(at, struct sched_entry, node);
+        next = at->next;
+        if (*e->room < 2)
+            continue; /* it would compute only to stall again */
+        uint32_t need = blocks_for(s, e->n_tokens);
+        struct budget share = share_of(b, next != &s->waiting);
+        uint32_t n = chunk_of(e, &share);
+        if (n == 0 || !find_place(s, need, b))
+            return;
+        next = at->next; /* a stalled entry may have come to wait behind it */
+        b->blocks -= need;
+        e->n_blocks = need;
+        stop_waiting(s, e);
+        run_in_order(s, e);
+        take(s, e, n, b);
+        s->plan.admitted[s->plan.n_admitted++] = e;
+    }
+}
+
+/* What nobody else took goes to the chunks, in order. */
+static void plan_leftovers(struct scheduler *s, struct budget *b)
+{
+    for (uint32_t i = 0; i < s->plan.n_items; i++) {
+        struct sched_entry *e = s->plan.items[i];
+        unspend(e, b);
+        spend(e, chunk_of(e, b), b);
+    }
+}
+
+const struct plan *scheduler_plan(struct scheduler *s, uint32_t free_blocks)
+{
+    struct budget b = {
+        .tokens = s->limits.max_tokens,
+        .rows = s->limits.max_rows,
+        .blocks = free_blocks,
+    };
+    s->plan.n_items = s->plan.n_evicted = s->plan.n_admitted = 0;
+    for (uint32_t i = 0; i < s->n_running; i++)
+        s->running[i]->n_planned = s->running[i]->n_rows = 0;
+    plan_decodes(s, &b);
+    plan_chunks(s, &b);
+    if (s->plan.n_evicted == 0)
+        plan_admissions(s, &b);
+    plan_leftovers(s, &b);
+    return &s->plan;
+}

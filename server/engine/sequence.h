@@ -1,0 +1,48 @@
+/* sequence.h -- one choice of one job on its way through the model.
+ *
+ * Its life is WAITING, then RUNNING through prompt chunks into single tokens,
+ * and back to WAITING when its blocks are taken from it: the tokens it has are
+ * then computed again, and nothing else changes, for chance depends on
+ * positions only.  Where it stands is in `sched`.
+ *
+ * Engine thread, after sequences_new. */
+#ifndef LFMD_SERVER_ENGINE_SEQUENCE_H
+#define LFMD_SERVER_ENGINE_SEQUENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/base/err.h"
+#include "model/base/token.h"
+#include "model/cache/cache.h"
+#include "model/text/detok.h"
+#include "model/text/stop.h"
+#include "server/engine/job.h"
+#include "server/engine/scheduler.h"
+
+struct sequence {
+    struct sched_entry sched;
+    struct job *job; /* borrowed: the job owns its sequences */
+    uint32_t choice;
+    struct cache_seq cache;
+    token_id *tokens; /* [n_prompt + max_tokens], owned: prompt, output */
+    uint32_t n_output;
+    uint32_t n_scored; /* prompt tokens whose logprob was told, the first
+                          (which has none) included */
+    struct detok detok;
+    struct stop stop;
+    bool ended;
+};
+
+/* The sequences of a job, in job->state->seqs; its stop set must be ready.  Any
+ * thread that owns the job.  -ERR_NOMEM leaves none. */
+int sequences_new(struct job *job, struct err *err);
+void sequences_free(struct job *job); /* none is fine */
+
+/* Sets what the scheduler is to compute from what has been said so far. */
+void sequence_aim(struct sequence *seq);
+
+/* Nothing to compute at all: no reply wanted and no prompt logprob to tell. */
+bool sequence_is_empty(const struct sequence *seq);
+
+#endif

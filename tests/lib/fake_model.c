@@ -1,0 +1,124 @@
+/* fake_model.c -- see fake_model.h. */
+#include "tests/lib/fake_model.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/base/alloc.h"
+#include "model/cache/cache.h"
+#include "model/forward/batch.h"
+#include "model/weights/hparams.h"
+
+static token_id *kept_at(struct fake_model *m, const struct cache_seq *seq,
+                         uint32_t position)
+{
+    return &m->kept[seq->blocks[position / KV_BLOCK_TOKENS] * KV_BLOCK_TOKENS +
+                    position % KV_BLOCK_TOKENS];
+}
+
+static uint64_t mixed(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+static void answer(struct fake_model *m, const struct cache_seq *seq,
+                   uint32_t last, float *logits)
+{
+    uint64_t hash = 7;
+    bool poisoned = false;
+    for (uint32_t p = 0; p <= last; p++) {
+        token_id id = *kept_at(m, seq, p);
+        hash = mixed(hash + (uint64_t)(uint32_t)id + 1);
+        poisoned = poisoned || id == FAKE_POISON;
+    }
+    for (uint32_t i = 0; i < FAKE_N_VOCAB; i++) {
+        uint64_t r = mixed(hash + i * UINT64_C(0x9E3779B97F4A7C15));
+        logits[i] = (float)(r >> 40) * 0x1.0p-21f - 4.0f;
+    }
+    logits[FAKE_POISON] = -INFINITY;
+    if (*kept_at(m, seq, 0) == FAKE_COUNT)
+        logits[(uint32_t)(*kept_at(m, seq, last) + 1) % FAKE_N_VOCAB] = 50.0f;
+    if (poisoned)
+        logits[5] = NAN;
+}
+
+static void forward(void *ctx, struct batch *b)
+{
+    struct fake_model *m = ctx;
+    for (uint32_t i = 0; i < b->n_slices; i++) {
+        const struct batch_slice *s = &b->slices[i];
+        for (uint32_t t = 0; t < s->n_tokens; t++)
+            *kept_at(m, s->seq, s->position + t) = b->tokens[s->first + t];
+        uint32_t end = s->position + s->n_tokens;
+        for (uint32_t r = 0; r < s->n_logits; r++)
+            answer(m, s->seq, end - s->n_logits + r, batch_logits(b, s, r));
+    }
+}
+
+static const char *token_bytes(void *ctx, token_id id, size_t *n)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    (void)ctx;
+    const char *text = "--";
+    *n = 2;
+    if (id >= FAKE_A && id < FAKE_HALF_1) {
+        text = &letters[id - FAKE_A];
+        *n = 1;
+    } else if (id == FAKE_HALF_1 || id == FAKE_HALF_2) {
+        text = id == FAKE_HALF_1 ? "\xc3" : "\xa9";
+        *n = 1;
+    } else if (id == FAKE_EOS || id == FAKE_HEAR) {
+        text = id == FAKE_EOS ? "<eos>" : "<hear>";
+        *n = strlen(text);
+    }
+    return text;
+}
+
+static bool is_special(void *ctx, token_id id)
+{
+    (void)ctx;
+    return id == FAKE_EOS || id == FAKE_HEAR;
+}
+
+void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
+                     uint32_t ctx_tokens)
+{
+    const struct hparams hp = {
+        .n_vocab = FAKE_N_VOCAB,
+        .hidden = 4,
+        .n_layers = 2,
+        .n_heads = 1,
+        .n_kv_heads = 1,
+        .head_dim = 2,
+        .conv_width = 3,
+        .n_attn_layers = 1,
+        .n_conv_layers = 1,
+    };
+    *m = (struct fake_model){.face = {
+                                 .forward = forward,
+                                 .token_bytes = token_bytes,
+                                 .is_special = is_special,
+                                 .ctx = m,
+                                 .n_vocab = FAKE_N_VOCAB,
+                                 .ctx_tokens = ctx_tokens,
+                                 .max_token_bytes = 8,
+                             }};
+    m->kept = mem_calloc((size_t)n_blocks * KV_BLOCK_TOKENS, sizeof *m->kept);
+    if (m->kept == NULL ||
+        cache_new(&m->face.cache, &hp, n_blocks, n_slots, NULL) != 0)
+        abort();
+}
+
+void fake_model_deinit(struct fake_model *m)
+{
+    assert(cache_free_blocks(m->face.cache) ==
+           cache_total_blocks(m->face.cache));
+    assert(cache_free_slots(m->face.cache) == cache_total_slots(m->face.cache));
+    assert(cache_validate(m->face.cache));
+    cache_free(m->face.cache);
+    mem_free(m->kept);
+}

@@ -1,0 +1,35 @@
+/* fake_model.h -- a model without weights, for tests of the engine.
+ *
+ * It keeps tokens where a real model keeps keys and values, and its logits are
+ * a function of all tokens it finds there.  So a reply changes as soon as a
+ * block is lost, shared, or computed out of order. */
+#ifndef LFMD_TESTS_LIB_FAKE_MODEL_H
+#define LFMD_TESTS_LIB_FAKE_MODEL_H
+
+#include "server/engine/engine.h"
+
+/* The vocabulary. */
+#define FAKE_EOS 0    /* special */
+#define FAKE_POISON 2 /* any sequence with it has NaN logits */
+#define FAKE_COUNT                                                           \
+    3                  /* as first token: each token is followed by the next \
+                          id, surely */
+#define FAKE_HEAR 4    /* special, "<hear>" */
+#define FAKE_A 20      /* 'a' .. 'z' */
+#define FAKE_HALF_1 46 /* first and second byte of U+00E9 */
+#define FAKE_HALF_2 47
+#define FAKE_BYTES 48 /* "--", and so on */
+#define FAKE_N_VOCAB 64u
+
+struct fake_model {
+    struct engine_model face; /* give this to engine_new_with */
+    token_id *kept;           /* [n_blocks][KV_BLOCK_TOKENS], owned */
+};
+
+/* Aborts the test when memory is short. */
+void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
+                     uint32_t ctx_tokens);
+/* Also checks that every block and slot came back. */
+void fake_model_deinit(struct fake_model *m);
+
+#endif
