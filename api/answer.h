@@ -1,0 +1,67 @@
+/* answer.h -- what is known so far of the answer to one call.
+ *
+ * turn.c fills it from the engine's events, the renderers read it; in a stream
+ * a choice holds what the next chunk will say, otherwise all of it.
+ *
+ * Plain data, loop thread. */
+#ifndef LFMD_API_ANSWER_H
+#define LFMD_API_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/ids.h"
+#include "model/base/buf.h"
+#include "model/base/token.h"
+#include "model/dialect/speech.h"
+#include "server/engine/job.h"
+
+/* Per token, as JSON text without its brackets: each is a list of elements
+ * joined by commas, so that a whole answer and a chunk are made alike. */
+struct logprob_lists {
+    struct buf content; /* chat: {"token","logprob","bytes","top_logprobs"} */
+    struct buf tokens, values, tops, offsets; /* completions */
+};
+
+struct answer;
+
+struct choice {
+    uint32_t index;
+    const struct answer *answer; /* borrowed: the one it belongs to */
+    const token_id *prompt;      /* [n_prompt], borrowed from the job */
+    uint32_t n_prompt;
+    struct speech speech; /* chat only */
+    struct buf text;      /* content, or a completion's text */
+    struct buf reasoning;
+    struct buf calls;                /* elements of "tool_calls" */
+    struct buf call_name, call_args; /* of the call being told */
+    uint32_t n_calls;
+    struct logprob_lists logprobs;
+    uint32_t text_offset; /* code points of text before the next token */
+    struct buf ids;       /* token ids, joined by commas */
+    bool echoed;          /* the prompt is in the text already */
+    bool started;         /* its first chunk went out */
+    bool ended;
+    enum finish_reason finish;
+    token_id stop_token;     /* one that the request named, or TOKEN_NONE */
+    const char *stop_string; /* borrowed from the job, or NULL */
+    uint32_t n_completion;
+};
+
+struct answer {
+    char id[IDS_BYTES];
+    int64_t created;
+    const char *model;       /* borrowed: the served name */
+    const char *fingerprint; /* borrowed */
+    bool stream;
+    bool want_logprobs;
+    bool return_ids;
+    bool include_usage; /* streams: "usage" on every chunk, null so far */
+    bool continuous_usage;
+    bool tokens_as_ids;          /* completions: "token_id:7" for "token" */
+    uint32_t n_prompt, n_cached; /* usage, over all prompts */
+    struct choice *choices;      /* [n_choices], owned by the turn */
+    uint32_t n_choices;
+};
+
+#endif

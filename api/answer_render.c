@@ -1,0 +1,81 @@
+/* answer_render.c -- see answer_render.h. */
+#include "api/answer_render.h"
+
+void answer_open(struct writer *w, const struct answer *a, const char *object)
+{
+    writer_object(w);
+    writer_key_string(w, "id", a->id);
+    writer_key_string(w, "object", object);
+    writer_key_int(w, "created", a->created);
+    writer_key_string(w, "model", a->model);
+    writer_key_string(w, "system_fingerprint", a->fingerprint);
+}
+
+void answer_usage(struct writer *w, const struct answer *a)
+{
+    int64_t n_completion = 0;
+    for (uint32_t i = 0; i < a->n_choices; i++)
+        n_completion += a->choices[i].n_completion;
+    writer_key(w, "usage");
+    writer_object(w);
+    writer_key_int(w, "prompt_tokens", a->n_prompt);
+    writer_key_int(w, "completion_tokens", n_completion);
+    writer_key_int(w, "total_tokens", a->n_prompt + n_completion);
+    writer_key(w, "prompt_tokens_details");
+    writer_object(w);
+    writer_key_int(w, "cached_tokens", a->n_cached);
+    writer_end_object(w);
+    writer_end_object(w);
+}
+
+void answer_chunk_usage(struct writer *w, const struct answer *a)
+{
+    if (a->continuous_usage)
+        answer_usage(w, a);
+    else if (a->include_usage)
+        writer_key_null(w, "usage");
+}
+
+void answer_finish(struct writer *w, const struct choice *c)
+{
+    const char *reason = c->finish == FINISH_LENGTH ? "length"
+                         : c->n_calls > 0           ? "tool_calls"
+                                                    : "stop";
+    writer_key_string(w, "finish_reason", reason);
+    writer_key(w, "stop_reason");
+    if (c->stop_string != NULL)
+        writer_string(w, c->stop_string);
+    else if (c->stop_token != TOKEN_NONE)
+        writer_int(w, c->stop_token);
+    else
+        writer_null(w);
+}
+
+void answer_list(struct writer *w, const char *key, const struct buf *elements)
+{
+    writer_key(w, key);
+    writer_array(w);
+    if (elements->len > 0)
+        writer_raw(w, elements->data, elements->len);
+    writer_end_array(w);
+}
+
+void answer_usage_chunk(struct writer *w, const struct answer *a,
+                        const char *object)
+{
+    answer_open(w, a, object);
+    writer_key(w, "choices");
+    writer_array(w);
+    writer_end_array(w);
+    answer_usage(w, a);
+    writer_end_object(w);
+}
+
+void answer_prompt_ids(struct writer *w, const struct choice *c)
+{
+    writer_key(w, "prompt_token_ids");
+    writer_array(w);
+    for (uint32_t i = 0; i < c->n_prompt; i++)
+        writer_int(w, c->prompt[i]);
+    writer_end_array(w);
+}

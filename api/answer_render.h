@@ -1,0 +1,30 @@
+/* answer_render.h -- what chat and completion objects have in common. */
+#ifndef LFMD_API_ANSWER_RENDER_H
+#define LFMD_API_ANSWER_RENDER_H
+
+#include "api/answer.h"
+#include "api/writer.h"
+
+/* Opens the object: id, object, created, model, system_fingerprint. */
+void answer_open(struct writer *w, const struct answer *a, const char *object);
+
+/* "usage": {...}, counting every choice. */
+void answer_usage(struct writer *w, const struct answer *a);
+
+/* In a stream: null, numbers or nothing, as stream_options asks. */
+void answer_chunk_usage(struct writer *w, const struct answer *a);
+
+/* "finish_reason" and "stop_reason" of a choice that has ended. */
+void answer_finish(struct writer *w, const struct choice *c);
+
+/* "key": [elements] */
+void answer_list(struct writer *w, const char *key, const struct buf *elements);
+
+/* The last chunk of a stream that asked for usage. */
+void answer_usage_chunk(struct writer *w, const struct answer *a,
+                        const char *object);
+
+/* "prompt_token_ids": [1, 2, 3] */
+void answer_prompt_ids(struct writer *w, const struct choice *c);
+
+#endif

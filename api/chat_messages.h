@@ -1,0 +1,22 @@
+/* chat_messages.h -- the messages of a chat, as templates want them.
+ *
+ * Clients write one thing in many ways; templates know one of them.  Out come
+ * objects with: role, content (always a string), name, tool_call_id,
+ * tool_calls (arguments as objects), thinking and reasoning_content.
+ *
+ * Part of chat_request; pool thread, pure. */
+#ifndef LFMD_API_CHAT_MESSAGES_H
+#define LFMD_API_CHAT_MESSAGES_H
+
+#include <stdbool.h>
+
+#include "model/base/err.h"
+#include "model/base/json.h"
+
+#define CHAT_MESSAGES_MAX 4096u
+
+/* *out is a new array, at least one message; `messages` is only read. */
+int chat_messages_normalise(json_t **out, const json_t *messages,
+                            bool *has_past_calls, struct err *err);
+
+#endif

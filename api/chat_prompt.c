@@ -1,0 +1,82 @@
+/* chat_prompt.c -- see chat_prompt.h. */
+#include "api/chat_prompt.h"
+
+#include <string.h>
+
+#include "model/dialect/dialect.h"
+#include "model/dialect/pycall.h"
+#include "model/template/template.h"
+
+/* content + <|tool_call_start|>[f(a="b"), g()]<|tool_call_end|> */
+static json_t *with_calls_as_text(const json_t *message, const json_t *calls)
+{
+    json_t *content = json_object_get(message, "content");
+    struct buf b = {0};
+    buf_put(&b, json_string_value(content), json_string_length(content));
+    buf_puts(&b, DIALECT_CALL_START "[");
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        const json_t *f = json_object_get(json_array_get(calls, i), "function");
+        buf_puts(&b, i > 0 ? ", " : "");
+        pycall_write(&b, json_string_value(json_object_get(f, "name")),
+                     json_object_get(f, "arguments"));
+    }
+    buf_puts(&b, "]" DIALECT_CALL_END);
+    /* A shallow copy: the request keeps its own. */
+    json_t *copy = buf_ok(&b) ? json_copy((json_t *)(uintptr_t)message) : NULL;
+    if (copy != NULL &&
+        json_object_set_new(copy, "content",
+                            json_stringn(buf_str(&b), b.len)) != 0) {
+        json_decref(copy);
+        copy = NULL;
+    }
+    buf_deinit(&b);
+    return copy;
+}
+
+/* The messages as this template can show them; a new reference. */
+static json_t *messages_for(const struct template *t,
+                            const struct chat_request *r)
+{
+    if (!r->has_past_calls || template_mentions(t, "tool_calls"))
+        return json_incref(r->messages);
+    json_t *list = json_array();
+    for (size_t i = 0; list != NULL && i < json_array_size(r->messages); i++) {
+        json_t *message = json_array_get(r->messages, i);
+        const json_t *calls = json_object_get(message, "tool_calls");
+        json_t *shown = calls != NULL ? with_calls_as_text(message, calls)
+                                      : json_incref(message);
+        if (json_array_append_new(list, shown) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *string_or_empty(const char *s)
+{
+    return json_string(s != NULL ? s : "");
+}
+
+int chat_prompt_render(struct buf *out, const struct template *t,
+                       const char *bos_text, const char *eos_text,
+                       const struct chat_request *r, struct err *err)
+{
+    json_t *context = r->template_kwargs != NULL ? json_copy(r->template_kwargs)
+                                                 : json_object();
+    json_t *tools = r->tools != NULL ? json_incref(r->tools) : json_null();
+    int failed = json_object_set_new(context, "messages", messages_for(t, r));
+    failed |= json_object_set_new(context, "tools", tools);
+    failed |= json_object_set_new(context, "add_generation_prompt",
+                                  json_boolean(r->add_generation_prompt));
+    failed |=
+        json_object_set_new(context, "bos_token", string_or_empty(bos_text));
+    failed |=
+        json_object_set_new(context, "eos_token", string_or_empty(eos_text));
+    int rc = failed ? err_nomem(err, "the prompt")
+                    : template_render(t, context, NULL, out, err);
+    json_decref(context);
+    if (rc == -ERR_INVALID)
+        rc = err_wrap(err, "the chat template refuses the messages");
+    return rc;
+}

@@ -1,0 +1,421 @@
+/* chat_request.c -- see chat_request.h. */
+#include "api/chat_request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/chat_messages.h"
+
+#define TOOL_NAME_BYTES_MAX 256u
+
+/* Fields that bind the reply to a form.  To ignore one would be to answer 200
+ * with something the client asked us to rule out. */
+static const char *const constraints[] = {
+    "structured_outputs", "guided_json", "guided_regex", "guided_choice",
+    "guided_grammar",     "grammar",     "json_schema",
+};
+
+/* What the template gets from us and from nobody else. */
+static const char *const reserved_kwargs[] = {
+    "messages",      "tools",     "documents", "add_generation_prompt",
+    "tokenize",      "bos_token", "eos_token", "continue_final_message",
+    "chat_template",
+};
+
+static int refuse_constraints(const json_t *body, struct err *err)
+{
+    json_t *format;
+    const char *type;
+    for (size_t i = 0; i < sizeof constraints / sizeof *constraints; i++) {
+        const json_t *v = json_object_get(body, constraints[i]);
+        if (v != NULL && !json_is_null(v))
+            return err_field(err, constraints[i], "%s is not supported yet",
+                             constraints[i]);
+    }
+    int rc = json_get_object(body, "response_format", &format, "", err);
+    if (rc <= 0)
+        return rc;
+    rc = json_get_string(format, "type", &type, "response_format", err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return err_field(err, "response_format.type",
+                         "response_format.type is missing");
+    if (strcmp(type, "text") == 0)
+        return 0;
+    if (strcmp(type, "json_object") == 0 || strcmp(type, "json_schema") == 0)
+        return err_field(err, "response_format",
+                         "response_format of type %s "
+                         "is not supported yet; only text is",
+                         type);
+    return err_field(err, "response_format.type",
+                     "response_format.type must "
+                     "be text, json_object or json_schema");
+}
+
+static const char *tool_name_of(const json_t *tool)
+{
+    return json_string_value(
+        json_object_get(json_object_get(tool, "function"), "name"));
+}
+
+/* {"type": "function", "function": {"name": ...}}, in `tools` and wherever one
+ * of them is pointed at. */
+static int check_tool(const json_t *tool, const char *path, struct err *err)
+{
+    char full[128], text[64];
+    const char *s;
+    json_t *function, *parameters;
+    if (!json_is_object(tool))
+        return err_field(err, path, "%s must be an object, not %s", path,
+                         json_describe(tool, text));
+    int rc = json_get_string(tool, "type", &s, path, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || strcmp(s, "function") != 0) {
+        snprintf(full, sizeof full, "%s.type", path);
+        return err_field(err, full, "%s must be \"function\"", full);
+    }
+    snprintf(full, sizeof full, "%s.function", path);
+    rc = json_get_object(tool, "function", &function, path, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return err_field(err, full, "%s is missing", full);
+    rc = json_get_string(function, "name", &s, full, err);
+    if (rc >= 0 && (rc == 0 || *s == '\0' || strlen(s) > TOOL_NAME_BYTES_MAX)) {
+        snprintf(full, sizeof full, "%s.function.name", path);
+        return err_field(err, full, "%s must have 1 to %u bytes", full,
+                         TOOL_NAME_BYTES_MAX);
+    }
+    if (rc >= 0)
+        rc = json_get_string(function, "description", &s, full, err);
+    if (rc >= 0)
+        rc = json_get_object(function, "parameters", &parameters, full, err);
+    return rc < 0 ? rc : 0;
+}
+
+static int read_tools(struct chat_request *r, const json_t *body,
+                      struct err *err)
+{
+    json_t *tools;
+    char path[64];
+    int rc = json_get_array(body, "tools", &tools, "", err);
+    if (rc <= 0)
+        return rc;
+    size_t n = json_array_size(tools);
+    if (n > CHAT_TOOLS_MAX)
+        return err_field(err, "tools",
+                         "tools holds %zu tools, more than the "
+                         "%u accepted",
+                         n, CHAT_TOOLS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "tools[%zu]", i);
+        rc = check_tool(json_array_get(tools, i), path, err);
+        if (rc != 0)
+            return rc;
+    }
+    if (n > 0)
+        r->tools = json_incref(tools);
+    return 0;
+}
+
+static json_t *find_tool(const struct chat_request *r, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(r->tools); i++)
+        if (strcmp(tool_name_of(json_array_get(r->tools, i)), name) == 0)
+            return json_array_get(r->tools, i);
+    return NULL;
+}
+
+static int read_named_choice(struct chat_request *r, const json_t *choice,
+                             struct err *err)
+{
+    int rc = check_tool(choice, "tool_choice", err);
+    if (rc != 0)
+        return rc;
+    const char *name = tool_name_of(choice);
+    if (find_tool(r, name) == NULL)
+        return err_field(err, "tool_choice",
+                         "tool_choice names a function "
+                         "that is not in tools");
+    r->tool_choice = TOOL_CHOICE_NAMED;
+    r->tool_name = arena_strdup(r->arena, name);
+    return r->tool_name != NULL ? 0 : err_nomem(err, "tool_choice");
+}
+
+/* {"type": "allowed_tools", "allowed_tools": {"mode", "tools": [...]}} */
+static int read_allowed_tools(struct chat_request *r, const json_t *choice,
+                              struct err *err)
+{
+    static const char at[] = "tool_choice.allowed_tools";
+    json_t *allowed, *list;
+    const char *mode = "auto";
+    char path[64];
+    int rc =
+        json_get_object(choice, "allowed_tools", &allowed, "tool_choice", err);
+    if (rc == 0)
+        return err_field(err, at, "%s is missing", at);
+    if (rc > 0)
+        rc = json_get_string(allowed, "mode", &mode, at, err);
+    if (rc < 0)
+        return rc;
+    if (strcmp(mode, "auto") != 0 && strcmp(mode, "required") != 0)
+        return err_field(err, "tool_choice.allowed_tools.mode",
+                         "%s.mode must be auto or required", at);
+    rc = json_get_array(allowed, "tools", &list, at, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || json_array_size(list) == 0)
+        return err_field(err, "tool_choice.allowed_tools.tools",
+                         "%s.tools must name at least one tool", at);
+    json_t *kept = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        snprintf(path, sizeof path, "%s.tools[%zu]", at, i);
+        rc = check_tool(json_array_get(list, i), path, err);
+        json_t *tool = rc == 0
+                           ? find_tool(r, tool_name_of(json_array_get(list, i)))
+                           : NULL;
+        if (rc == 0 && tool == NULL)
+            rc = err_field(err, path, "%s is not in tools", path);
+        if (rc == 0 && json_array_append(kept, tool) != 0)
+            rc = err_nomem(err, "tool_choice");
+        if (rc != 0) {
+            json_decref(kept);
+            return rc;
+        }
+    }
+    json_decref(r->tools);
+    r->tools = kept;
+    if (strcmp(mode, "required") == 0)
+        r->tool_choice = TOOL_CHOICE_REQUIRED;
+    return 0;
+}
+
+static int read_tool_choice(struct chat_request *r, const json_t *body,
+                            struct err *err)
+{
+    const json_t *v = json_object_get(body, "tool_choice");
+    const char *type;
+    int rc = 0;
+    if (v == NULL || json_is_null(v))
+        return 0;
+    if (json_is_string(v)) {
+        const char *s = json_string_value(v);
+        if (strcmp(s, "none") == 0)
+            r->tool_choice = TOOL_CHOICE_NONE;
+        else if (strcmp(s, "required") == 0)
+            r->tool_choice = TOOL_CHOICE_REQUIRED;
+        else if (strcmp(s, "auto") != 0)
+            return err_field(err, "tool_choice",
+                             "tool_choice must be none, "
+                             "auto, required or an object");
+    } else if (json_is_object(v)) {
+        rc = json_get_string(v, "type", &type, "tool_choice", err);
+        if (rc < 0)
+            return rc;
+        if (rc > 0 && strcmp(type, "allowed_tools") == 0)
+            rc = read_allowed_tools(r, v, err);
+        else
+            rc = read_named_choice(r, v, err);
+    } else {
+        return err_field(err, "tool_choice",
+                         "tool_choice must be none, auto, "
+                         "required or an object");
+    }
+    if (rc == 0 && r->tools == NULL && r->tool_choice == TOOL_CHOICE_REQUIRED)
+        return err_field(err, "tool_choice",
+                         "tool_choice is required, but there are no tools");
+    return rc;
+}
+
+static int read_kwargs(struct chat_request *r, const json_t *body,
+                       struct err *err)
+{
+    static const char at[] = "chat_template_kwargs";
+    json_t *kwargs;
+    bool flag;
+    char full[64];
+    int rc = json_get_object(body, at, &kwargs, "", err);
+    if (rc <= 0)
+        return rc;
+    for (size_t i = 0; i < sizeof reserved_kwargs / sizeof *reserved_kwargs;
+         i++) {
+        if (json_object_get(kwargs, reserved_kwargs[i]) == NULL)
+            continue;
+        snprintf(full, sizeof full, "%s.%s", at, reserved_kwargs[i]);
+        return err_field(err, full, "%s cannot be set: the server sets %s",
+                         full, reserved_kwargs[i]);
+    }
+    rc = json_get_bool(kwargs, "enable_thinking", &flag, at, err);
+    if (rc < 0)
+        return rc;
+    r->template_kwargs = json_copy(kwargs);
+    return r->template_kwargs != NULL ? 0 : err_nomem(err, at);
+}
+
+static int set_kwarg(struct chat_request *r, const char *key, json_t *v,
+                     struct err *err)
+{
+    if (r->template_kwargs == NULL)
+        r->template_kwargs = json_object();
+    if (json_object_get(r->template_kwargs, key) != NULL) {
+        json_decref(v); /* the explicit one wins */
+        return 0;
+    }
+    return json_object_set_new(r->template_kwargs, key, v) == 0
+               ? 0
+               : err_nomem(err, "chat_template_kwargs");
+}
+
+static int read_effort(struct chat_request *r, const json_t *body,
+                       struct err *err)
+{
+    static const char *const levels[] = {"none", "minimal", "low", "medium",
+                                         "high", "xhigh",   "max"};
+    const char *effort;
+    int rc = json_get_string(body, "reasoning_effort", &effort, "", err);
+    if (rc <= 0)
+        return rc;
+    size_t i = 0;
+    while (i < 7 && strcmp(levels[i], effort) != 0)
+        i++;
+    if (i == 7)
+        return err_field(err, "reasoning_effort",
+                         "reasoning_effort must be "
+                         "none, minimal, low, medium, high, xhigh or max");
+    rc = set_kwarg(r, "reasoning_effort", json_string(effort), err);
+    if (rc == 0 && i == 0)
+        rc = set_kwarg(r, "enable_thinking", json_false(), err);
+    return rc;
+}
+
+static int read_logprobs(struct chat_request *r, const json_t *body,
+                         struct err *err)
+{
+    int64_t top = 0;
+    int rc = json_get_bool(body, "logprobs", &r->want_logprobs, "", err);
+    if (rc >= 0)
+        rc = json_get_range(body, "top_logprobs", &top, 0,
+                            SAMPLING_LOGPROBS_MAX, "", err);
+    if (rc < 0)
+        return rc;
+    if (top > 0 && !r->want_logprobs)
+        return err_field(err, "top_logprobs",
+                         "top_logprobs needs logprobs to be true");
+    r->n_top_logprobs = (uint32_t)top;
+    return 0;
+}
+
+static int read_switches(struct chat_request *r, const json_t *body,
+                         struct err *err)
+{
+    bool continue_final = false;
+    r->parallel_tool_calls = true;
+    r->add_generation_prompt = true;
+    int rc = json_get_bool(body, "parallel_tool_calls", &r->parallel_tool_calls,
+                           "", err);
+    if (rc >= 0)
+        rc = json_get_bool(body, "add_generation_prompt",
+                           &r->add_generation_prompt, "", err);
+    if (rc >= 0)
+        rc = json_get_bool(body, "continue_final_message", &continue_final, "",
+                           err);
+    if (rc >= 0 && continue_final)
+        return err_field(err, "continue_final_message",
+                         "continue_final_message is not supported yet");
+    return rc < 0 ? rc : 0;
+}
+
+static int read_model(struct chat_request *r, const json_t *body,
+                      struct err *err)
+{
+    const char *model;
+    int rc = json_get_string(body, "model", &model, "", err);
+    if (rc <= 0)
+        return rc;
+    r->model = arena_strdup(r->arena, model);
+    return r->model != NULL ? 0 : err_nomem(err, "the request");
+}
+
+static int read_messages(struct chat_request *r, const json_t *body,
+                         struct err *err)
+{
+    json_t *messages;
+    int rc = json_get_array(body, "messages", &messages, "", err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return err_field(err, "messages", "messages is missing");
+    return chat_messages_normalise(&r->messages, messages, &r->has_past_calls,
+                                   err);
+}
+
+static int read_body(struct chat_request *r, const json_t *body,
+                     uint32_t n_vocab, struct err *err)
+{
+    const struct sampling_rules rules = {n_vocab, 1};
+    char text[64];
+    if (!json_is_object(body))
+        return err_set(err, ERR_INVALID,
+                       "the body must be a JSON object, not "
+                       "%s",
+                       json_describe(body, text));
+    int rc = read_model(r, body, err);
+    if (rc == 0)
+        rc = read_messages(r, body, err);
+    if (rc == 0)
+        rc = sampling_fields_parse(&r->sampling, body, &rules, r->arena, err);
+    if (rc == 0)
+        rc = read_logprobs(r, body, err);
+    if (rc == 0)
+        rc = read_switches(r, body, err);
+    if (rc == 0)
+        rc = refuse_constraints(body, err);
+    if (rc == 0)
+        rc = read_tools(r, body, err);
+    if (rc == 0)
+        rc = read_tool_choice(r, body, err);
+    if (rc == 0)
+        rc = read_kwargs(r, body, err);
+    if (rc == 0)
+        rc = read_effort(r, body, err);
+    if (rc == 0 && r->tool_choice == TOOL_CHOICE_NONE) {
+        json_decref(r->tools);
+        r->tools = NULL;
+    }
+    return rc;
+}
+
+int chat_request_parse(struct chat_request *r, const char *body, size_t n,
+                       uint32_t n_vocab, size_t arena_limit, struct err *err)
+{
+    json_t *root;
+    memset(r, 0, sizeof *r);
+    int rc =
+        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    if (rc != 0)
+        return rc;
+    r->arena = arena_new(arena_limit);
+    rc = r->arena != NULL ? read_body(r, root, n_vocab, err)
+                          : err_nomem(err, "the request");
+    json_decref(root);
+    if (rc != 0)
+        chat_request_deinit(r);
+    return rc;
+}
+
+void chat_request_deinit(struct chat_request *r)
+{
+    json_decref(r->messages);
+    json_decref(r->tools);
+    json_decref(r->template_kwargs);
+    arena_free(r->arena);
+    memset(r, 0, sizeof *r);
+}
+
+bool chat_request_reads_calls(const struct chat_request *r)
+{
+    return r->tool_choice != TOOL_CHOICE_NONE &&
+           (r->tools != NULL || r->has_past_calls);
+}

@@ -1,0 +1,218 @@
+/* completion_request.c -- see completion_request.h. */
+#include "api/completion_request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model/base/json.h"
+
+#define PROMPT_TOKENS_MAX (1u << 20)
+#define CHOICES_MAX 128u /* prompts times n */
+
+static int read_text(struct completion_prompt *p, const json_t *v,
+                     const char *path, struct arena *arena, struct err *err)
+{
+    size_t n = json_string_length(v);
+    if (n == 0)
+        return err_field(err, path, "%s must not be empty", path);
+    p->text = arena_strndup(arena, json_string_value(v), n);
+    p->n_text = n;
+    return p->text != NULL ? 0 : err_nomem(err, "the prompt");
+}
+
+static int read_ids(struct completion_prompt *p, const json_t *v,
+                    uint32_t n_vocab, const char *path, struct arena *arena,
+                    struct err *err)
+{
+    if (json_array_size(v) == 0)
+        return err_field(err, path, "%s must not be empty", path);
+    return sampling_token_ids(&p->ids, &p->n_ids, v, n_vocab, PROMPT_TOKENS_MAX,
+                              path, arena, err);
+}
+
+static int wrong_prompt(const json_t *v, const char *path, struct err *err)
+{
+    char text[64];
+    return err_field(err, path,
+                     "%s must be a string, an array of strings, an "
+                     "array of token ids or an array of these, not %s",
+                     path, v == NULL ? "absent" : json_describe(v, text));
+}
+
+/* One element of an array of prompts. */
+static int read_element(struct completion_prompt *p, const json_t *v, size_t i,
+                        uint32_t n_vocab, struct arena *arena, struct err *err)
+{
+    char path[40];
+    snprintf(path, sizeof path, "prompt[%zu]", i);
+    if (json_is_string(v))
+        return read_text(p, v, path, arena, err);
+    if (json_is_array(v))
+        return read_ids(p, v, n_vocab, path, arena, err);
+    return wrong_prompt(v, path, err);
+}
+
+static int read_prompts(struct completion_request *r, const json_t *body,
+                        uint32_t n_vocab, struct err *err)
+{
+    const json_t *v = json_object_get(body, "prompt");
+    bool many = json_is_array(v) && !json_is_integer(json_array_get(v, 0));
+    size_t n = many ? json_array_size(v) : 1;
+    if (v == NULL || json_is_null(v))
+        return err_field(err, "prompt", "prompt is missing");
+    if (!json_is_string(v) && !json_is_array(v))
+        return wrong_prompt(v, "prompt", err);
+    if (n == 0)
+        return err_field(err, "prompt", "prompt must not be empty");
+    if (n > COMPLETION_PROMPTS_MAX)
+        return err_field(err, "prompt",
+                         "prompt holds %zu prompts, more than "
+                         "the %u accepted",
+                         n, COMPLETION_PROMPTS_MAX);
+    struct completion_prompt *p = arena_calloc(r->arena, n, sizeof *p);
+    if (p == NULL)
+        return err_nomem(err, "the prompt");
+    int rc = 0;
+    for (size_t i = 0; many && rc == 0 && i < n; i++)
+        rc = read_element(&p[i], json_array_get(v, i), i, n_vocab, r->arena,
+                          err);
+    if (json_is_string(v))
+        rc = read_text(p, v, "prompt", r->arena, err);
+    else if (!many)
+        rc = read_ids(p, v, n_vocab, "prompt", r->arena, err);
+    r->prompts = p;
+    r->n_prompts = (uint32_t)n;
+    return rc;
+}
+
+static int read_logprobs(struct completion_request *r, const json_t *body,
+                         struct err *err)
+{
+    int64_t top = 0;
+    const json_t *v = json_object_get(body, "logprobs");
+    if (json_is_false(v)) /* routers add it */
+        return 0;
+    int rc = json_get_range(body, "logprobs", &top, 0, SAMPLING_LOGPROBS_MAX,
+                            "", err);
+    r->want_logprobs = rc > 0;
+    r->n_logprobs = (uint32_t)top;
+    return rc < 0 ? rc : 0;
+}
+
+/* What is accepted only at the value that changes nothing. */
+static int refuse_others(const struct completion_request *r, const json_t *body,
+                         struct err *err)
+{
+    static const char *const refused[] = {
+        "structured_outputs", "guided_json", "guided_regex", "guided_choice",
+        "guided_grammar",     "grammar",     "json_schema",
+    };
+    const char *suffix = "", *type = "text";
+    int64_t best_of = r->sampling.n;
+    json_t *format;
+    int rc = json_get_string(body, "suffix", &suffix, "", err);
+    if (rc >= 0 && *suffix != '\0')
+        return err_field(err, "suffix",
+                         "suffix is not supported: this model does not fill in "
+                         "the middle");
+    if (rc >= 0)
+        rc = json_get_int(body, "best_of", &best_of, "", err);
+    if (rc >= 0 && best_of != (int64_t)r->sampling.n)
+        return err_field(err, "best_of",
+                         "best_of must be absent or equal to "
+                         "n, which is %u",
+                         r->sampling.n);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        const json_t *v = json_object_get(body, refused[i]);
+        if (rc >= 0 && v != NULL && !json_is_null(v))
+            return err_field(err, refused[i], "%s is not supported yet",
+                             refused[i]);
+    }
+    if (rc >= 0)
+        rc = json_get_object(body, "response_format", &format, "", err);
+    if (rc > 0)
+        rc = json_get_string(format, "type", &type, "response_format", err);
+    if (rc >= 0 && strcmp(type, "text") != 0)
+        return err_field(err, "response_format",
+                         "response_format other than "
+                         "text is not supported yet");
+    return rc < 0 ? rc : 0;
+}
+
+static int read_model(struct completion_request *r, const json_t *body,
+                      struct err *err)
+{
+    const char *model;
+    int rc = json_get_string(body, "model", &model, "", err);
+    if (rc <= 0)
+        return rc;
+    r->model = arena_strdup(r->arena, model);
+    return r->model != NULL ? 0 : err_nomem(err, "the request");
+}
+
+static int read_body(struct completion_request *r, const json_t *body,
+                     uint32_t n_vocab, struct err *err)
+{
+    const struct sampling_rules rules = {n_vocab, 0};
+    struct sampling_fields *f = &r->sampling;
+    char text[64];
+    if (!json_is_object(body))
+        return err_set(err, ERR_INVALID,
+                       "the body must be a JSON object, not "
+                       "%s",
+                       json_describe(body, text));
+    int rc = read_model(r, body, err);
+    if (rc == 0)
+        rc = read_prompts(r, body, n_vocab, err);
+    if (rc == 0)
+        rc = sampling_fields_parse(f, body, &rules, r->arena, err);
+    if (rc == 0)
+        rc = json_get_bool(body, "echo", &r->echo, "", err);
+    if (rc >= 0)
+        rc = json_get_bool(body, "return_tokens_as_token_ids",
+                           &r->tokens_as_ids, "", err);
+    if (rc >= 0)
+        rc = read_logprobs(r, body, err);
+    if (rc == 0)
+        rc = refuse_others(r, body, err);
+    if (rc < 0)
+        return rc;
+    if (!(f->has & SAMPLING_MAX_TOKENS))
+        f->max_tokens = COMPLETION_MAX_TOKENS_DEFAULT > f->min_tokens
+                            ? COMPLETION_MAX_TOKENS_DEFAULT
+                            : f->min_tokens;
+    if (f->max_tokens == 0 && !r->echo)
+        return err_field(err, "max_tokens",
+                         "max_tokens may be 0 only together with echo");
+    if (r->n_prompts * f->n > CHOICES_MAX)
+        return err_field(err, "n",
+                         "%u prompts times n = %u are more than the "
+                         "%u choices accepted",
+                         r->n_prompts, f->n, CHOICES_MAX);
+    return 0;
+}
+
+int completion_request_parse(struct completion_request *r, const char *body,
+                             size_t n, uint32_t n_vocab, size_t arena_limit,
+                             struct err *err)
+{
+    json_t *root;
+    memset(r, 0, sizeof *r);
+    int rc =
+        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    if (rc != 0)
+        return rc;
+    r->arena = arena_new(arena_limit);
+    rc = r->arena != NULL ? read_body(r, root, n_vocab, err)
+                          : err_nomem(err, "the request");
+    json_decref(root);
+    if (rc != 0)
+        completion_request_deinit(r);
+    return rc;
+}
+
+void completion_request_deinit(struct completion_request *r)
+{
+    arena_free(r->arena);
+    memset(r, 0, sizeof *r);
+}

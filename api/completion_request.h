@@ -1,0 +1,48 @@
+/* completion_request.h -- the body of POST /v1/completions, checked.
+ *
+ * The prompt is a string, a list of strings, a list of ids or a list of lists
+ * of ids; each becomes one job, and choice numbers run through all of them:
+ * index = prompt * n + choice.  Pool thread; pure. */
+#ifndef LFMD_API_COMPLETION_REQUEST_H
+#define LFMD_API_COMPLETION_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/sampling_fields.h"
+#include "model/base/arena.h"
+#include "model/base/err.h"
+#include "model/base/token.h"
+
+#define COMPLETION_PROMPTS_MAX 64u
+#define COMPLETION_MAX_TOKENS_DEFAULT 16u
+
+struct completion_prompt {
+    const char *text; /* [n_text] in the arena, or NULL: ids it is */
+    size_t n_text;
+    const token_id *ids; /* [n_ids] in the arena */
+    uint32_t n_ids;
+};
+
+struct completion_request {
+    struct arena *arena; /* owned */
+    /* max_tokens holds the default of 16 where SAMPLING_MAX_TOKENS is not
+     * in `has`; the context may then cut it. */
+    struct sampling_fields sampling;
+    const char *model;                       /* or NULL */
+    const struct completion_prompt *prompts; /* [n_prompts], in the arena */
+    uint32_t n_prompts;                      /* >= 1 */
+    bool echo;
+    bool want_logprobs;  /* `logprobs` was given */
+    uint32_t n_logprobs; /* 0..20 */
+    bool tokens_as_ids;  /* return_tokens_as_token_ids: "token_id:7" */
+};
+
+/* On failure nothing is left to free. */
+int completion_request_parse(struct completion_request *r, const char *body,
+                             size_t n, uint32_t n_vocab, size_t arena_limit,
+                             struct err *err);
+void completion_request_deinit(struct completion_request *r);
+
+#endif

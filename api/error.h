@@ -1,0 +1,36 @@
+/* error.h -- error classes as HTTP: the only table of status, type and code.
+ *
+ * The body is OpenAI's: {"error":{"message","type","param","code"}}, all four
+ * always there.  openai-python retries 408, 409, 429 and 5xx, so what will
+ * fail again must not be one of them.
+ *
+ * Any thread, but error_reply: loop. */
+#ifndef LFMD_API_ERROR_H
+#define LFMD_API_ERROR_H
+
+#include "model/base/buf.h"
+#include "model/base/err.h"
+
+struct exchange;
+
+struct error_shape {
+    int status;
+    const char *type;
+    const char *code;         /* NULL is null */
+    const char *retry_after;  /* header value, or NULL */
+    const char *authenticate; /* WWW-Authenticate value, or NULL */
+};
+
+const struct error_shape *error_shape(enum err_class class_);
+
+/* Appends {"error":{...}}: a body, or the data of an SSE event. */
+void error_write(struct buf *out, const struct err *err);
+
+/* The same for errors that have only a status (those http makes itself). */
+void error_write_status(struct buf *out, int status, const char *text);
+
+/* Answers with status, headers and body; ends the exchange.  When memory is
+ * short the body is a fixed one. */
+void error_reply(struct exchange *ex, const struct err *err);
+
+#endif

@@ -1,0 +1,165 @@
+/* logprob_render.c -- see logprob_render.h. */
+#include "api/logprob_render.h"
+
+#include <math.h>
+
+#include "api/writer.h"
+#include "model/base/json.h"
+#include "model/base/utf8.h"
+#include "model/text/tokenizer.h"
+
+/* Starts the next element of a comma-joined list, as a document of its own. */
+static void element(struct writer *w, struct buf *list)
+{
+    if (list->len > 0)
+        buf_putc(list, ',');
+    writer_init(w, list);
+}
+
+/* Bytes as UTF-8, what is not becoming U+FFFD; returns its code points. */
+static uint32_t put_lossy(struct buf *out, const char *s, size_t n)
+{
+    uint32_t n_points = 0;
+    for (size_t i = 0; i < n; n_points++) {
+        uint32_t cp;
+        int len = utf8_decode(s + i, n - i, &cp);
+        if (len > 0) {
+            buf_put(out, s + i, (size_t)len);
+            i += (size_t)len;
+        } else {
+            buf_puts(out, "\xEF\xBF\xBD");
+            i += len < 0 ? (size_t)-len : n - i;
+        }
+    }
+    return n_points;
+}
+
+/* In the legacy shape tokens are the keys of a dictionary, so they must differ:
+ * bytes that are no UTF-8 by themselves are spelled out, as OpenAI does. */
+static void token_key(struct buf *out, const struct tokenizer *t, token_id id,
+                      bool as_id)
+{
+    size_t n;
+    const char *bytes = tokenizer_token_bytes(t, id, &n);
+    if (as_id) {
+        buf_printf(out, "token_id:%d", id);
+    } else if (utf8_valid(bytes, n)) {
+        buf_put(out, bytes, n);
+    } else {
+        buf_puts(out, "bytes:");
+        for (size_t i = 0; i < n; i++)
+            buf_printf(out, "\\x%02x", (unsigned char)bytes[i]);
+    }
+}
+
+/* JSON has no infinity; OpenAI's floor is -9999. */
+static float finite(float logprob)
+{
+    return isfinite(logprob) ? logprob : -9999.0f;
+}
+
+/* A token whose text did not fit in memory must fail the list, not be empty. */
+static void put_text(struct writer *w, struct buf *text)
+{
+    if (!buf_ok(text))
+        w->out->failed = true;
+    writer_string_n(w, buf_str(text), text->len);
+    buf_deinit(text);
+}
+
+static void chat_members(struct writer *w, const struct tokenizer *t,
+                         token_id id, float logprob)
+{
+    struct buf text = {0};
+    size_t n;
+    const char *bytes = tokenizer_token_bytes(t, id, &n);
+    put_lossy(&text, bytes, n);
+    writer_key(w, "token");
+    put_text(w, &text);
+    writer_key(w, "logprob");
+    writer_float(w, finite(logprob));
+    writer_key(w, "bytes");
+    writer_array(w);
+    for (size_t i = 0; i < n; i++)
+        writer_int(w, (unsigned char)bytes[i]);
+    writer_end_array(w);
+}
+
+void logprob_render_chat(struct logprob_lists *lists, const struct tokenizer *t,
+                         const struct job_event *e)
+{
+    struct writer w;
+    element(&w, &lists->content);
+    writer_object(&w);
+    chat_members(&w, t, e->token, e->logprob);
+    writer_key(&w, "top_logprobs");
+    writer_array(&w);
+    for (uint32_t i = 0; i < e->n_top; i++) {
+        writer_object(&w);
+        chat_members(&w, t, e->top[i].id, e->top[i].logprob);
+        writer_end_object(&w);
+    }
+    writer_end_array(&w);
+    writer_end_object(&w);
+}
+
+/* {"token": logprob, ...}: the likeliest, and the token itself if it is not
+ * among them. */
+static void top_object(struct buf *list, const struct tokenizer *t,
+                       const struct job_event *e, bool as_ids)
+{
+    struct buf text = {0};
+    bool has_own = false;
+    if (list->len > 0)
+        buf_putc(list, ',');
+    buf_putc(list, '{');
+    for (uint32_t i = 0; i <= e->n_top; i++) {
+        bool own = i == e->n_top;
+        token_id id = own ? e->token : e->top[i].id;
+        if (own && has_own)
+            break;
+        has_own = has_own || id == e->token;
+        buf_clear(&text);
+        token_key(&text, t, id, as_ids);
+        if (i > 0)
+            buf_putc(list, ',');
+        if (!buf_ok(&text))
+            list->failed = true;
+        json_quote(list, buf_str(&text), text.len);
+        buf_putc(list, ':');
+        struct writer w;
+        writer_init(&w, list);
+        writer_float(&w, finite(own ? e->logprob : e->top[i].logprob));
+    }
+    buf_putc(list, '}');
+    buf_deinit(&text);
+}
+
+void logprob_render_completion(struct logprob_lists *lists,
+                               const struct tokenizer *t,
+                               const struct job_event *e, bool certain,
+                               bool tokens_as_ids, uint32_t *offset)
+{
+    struct writer w;
+    struct buf text = {0};
+    size_t n;
+    const char *bytes = tokenizer_token_bytes(t, e->token, &n);
+    uint32_t n_points = put_lossy(&text, bytes, n);
+    buf_clear(&text);
+    token_key(&text, t, e->token, tokens_as_ids);
+    element(&w, &lists->tokens);
+    put_text(&w, &text);
+
+    element(&w, &lists->offsets);
+    writer_uint(&w, *offset);
+    *offset += n_points;
+
+    element(&w, &lists->values);
+    if (certain) {
+        writer_float(&w, finite(e->logprob));
+        top_object(&lists->tops, t, e, tokens_as_ids);
+    } else {
+        writer_null(&w);
+        buf_puts(&lists->tops, lists->tops.len > 0 ? ",null" : "null");
+    }
+}

@@ -1,0 +1,26 @@
+/* logprob_render.h -- a token and its probability, in the two shapes of OpenAI.
+ *
+ * In chat a token's text is its bytes as UTF-8, what is none becoming U+FFFD,
+ * and "bytes" has them as they are; a completion's tokens that are no UTF-8 by
+ * themselves read "bytes:\xe2\x82".  Loop thread; the tokenizer is const. */
+#ifndef LFMD_API_LOGPROB_RENDER_H
+#define LFMD_API_LOGPROB_RENDER_H
+
+#include "api/answer.h"
+#include "server/engine/job.h"
+
+struct tokenizer;
+
+/* Appends one element to lists->content. */
+void logprob_render_chat(struct logprob_lists *lists, const struct tokenizer *t,
+                         const struct job_event *e);
+
+/* Appends one element to each of the four lists; `certain` is false for the
+ * first token of a prompt, which nothing predicted.  Moves *offset by the code
+ * points of the token. */
+void logprob_render_completion(struct logprob_lists *lists,
+                               const struct tokenizer *t,
+                               const struct job_event *e, bool certain,
+                               bool tokens_as_ids, uint32_t *offset);
+
+#endif

@@ -1,0 +1,353 @@
+/* prepare.c -- see prepare.h. */
+#include "api/prepare.h"
+
+#include <string.h>
+
+#include "api/chat_prompt.h"
+#include "api/ids.h"
+#include "model/base/alloc.h"
+#include "model/dialect/dialect.h"
+#include "model/model.h"
+#include "server/engine/job.h"
+
+#define REQUEST_BYTES_DEFAULT ((size_t)64 << 20)
+#define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
+
+/* What Liquid AI recommends for each checkpoint whose generation_config.json
+ * is silent.  Source: docs.liquid.ai, lfm/models/{lfm25-8b-a1b, lfm2-24b-a2b,
+ * lfm2-8b-a1b}.mdx, and the model cards.  The first row that fits counts. */
+static const struct family {
+    const char *name;
+    uint32_t min_vocab; /* the tokenizer tells LFM2.5 from LFM2 */
+    uint32_t min_layers;
+    float temperature, min_p, repetition_penalty;
+    int32_t top_k;
+} families[] = {
+    {"LFM2.5", 100000, 0, 0.2f, 0.0f, 1.05f, 80},
+    {"LFM2-24B-A2B", 0, 40, 0.1f, 0.0f, 1.05f, 50},
+    {"LFM2", 0, 0, 0.3f, 0.15f, 1.05f, 0},
+};
+
+static const struct family *family_of(const struct hparams *hp)
+{
+    const struct family *f = families;
+    while (hp->n_vocab < f->min_vocab || hp->n_layers < f->min_layers)
+        f++;
+    return f;
+}
+
+static bool names_sampling(const struct generation_defaults *g)
+{
+    return g->greedy || g->has_temperature || g->has_top_p || g->has_top_k ||
+           g->has_min_p || g->has_repetition_penalty;
+}
+
+static struct sample_params model_defaults(const struct model *m)
+{
+    struct sample_params p = sample_params_neutral();
+    const struct generation_defaults *g = &m->gen;
+    const struct family *f = family_of(&m->hp);
+    if (!names_sampling(g)) {
+        p.temperature = f->temperature;
+        p.min_p = f->min_p;
+        p.top_k = f->top_k;
+        p.repetition_penalty = f->repetition_penalty;
+        return p;
+    }
+    if (g->has_temperature)
+        p.temperature = g->temperature;
+    if (g->greedy)
+        p.temperature = 0;
+    if (g->has_top_p)
+        p.top_p = g->top_p;
+    if (g->has_top_k)
+        p.top_k = g->top_k;
+    if (g->has_min_p)
+        p.min_p = g->min_p;
+    if (g->has_repetition_penalty)
+        p.repetition_penalty = g->repetition_penalty;
+    return p;
+}
+
+void prepare_describe_defaults(struct buf *out, const struct model *m)
+{
+    struct sample_params p = model_defaults(m);
+    buf_printf(out,
+               "temperature %g, top_p %g, top_k %d, min_p %g, "
+               "repetition_penalty %g (",
+               (double)p.temperature, (double)p.top_p, p.top_k, (double)p.min_p,
+               (double)p.repetition_penalty);
+    if (names_sampling(&m->gen))
+        buf_puts(out, "generation_config.json)");
+    else
+        buf_printf(out, "recommended for %s)", family_of(&m->hp)->name);
+}
+
+static struct sample_params settle(const struct model *m,
+                                   const struct sampling_fields *f)
+{
+    struct sample_params p = model_defaults(m);
+    if (f->has & SAMPLING_TEMPERATURE)
+        p.temperature = f->temperature;
+    if (f->has & SAMPLING_TOP_P)
+        p.top_p = f->top_p;
+    if (f->has & SAMPLING_TOP_K)
+        p.top_k = f->top_k;
+    if (f->has & SAMPLING_MIN_P)
+        p.min_p = f->min_p;
+    if (f->has & SAMPLING_REPETITION)
+        p.repetition_penalty = f->repetition_penalty;
+    if (f->has & SAMPLING_PRESENCE)
+        p.presence_penalty = f->presence_penalty;
+    if (f->has & SAMPLING_FREQUENCY)
+        p.frequency_penalty = f->frequency_penalty;
+    p.seed = f->has & SAMPLING_SEED ? f->seed : ids_random();
+    return p;
+}
+
+/* How many tokens the reply may have; -ERR_CONTEXT when that cannot be. */
+static int check_context(uint32_t *max_tokens, const struct model *m,
+                         const struct sampling_fields *f, size_t n_prompt,
+                         uint32_t wanted, struct err *err)
+{
+    size_t ctx = m->ctx_tokens;
+    bool asked = f->has & SAMPLING_MAX_TOKENS;
+    if (asked && n_prompt + wanted > ctx)
+        return err_set(err, ERR_CONTEXT,
+                       "the prompt has %zu tokens and "
+                       "max_tokens asks for %u more, %zu in all, but the "
+                       "context holds %zu",
+                       n_prompt, wanted, n_prompt + wanted, ctx);
+    if (!asked && n_prompt >= ctx)
+        return err_set(err, ERR_CONTEXT,
+                       "the prompt has %zu tokens, but the "
+                       "context holds %zu, the reply included",
+                       n_prompt, ctx);
+    size_t rest = ctx - n_prompt;
+    *max_tokens =
+        asked || (wanted > 0 && wanted < rest) ? wanted : (uint32_t)rest;
+    if (f->min_tokens > *max_tokens)
+        return err_field(err, "min_tokens",
+                         "min_tokens is %u, but the reply "
+                         "can have %u tokens at most",
+                         f->min_tokens, *max_tokens);
+    return 0;
+}
+
+static void add_id(token_id *ids, uint32_t *n, token_id id)
+{
+    for (uint32_t i = 0; i < *n; i++)
+        if (ids[i] == id)
+            return;
+    if (id != TOKEN_NONE)
+        ids[(*n)++] = id;
+}
+
+static int set_stop_ids(struct job *job, const struct model *m,
+                        const struct sampling_fields *f, struct err *err)
+{
+    token_id ids[STOP_IDS_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->n_stop_ids; i++)
+        add_id(ids, &n, f->stop_ids[i]);
+    if (!f->ignore_eos) {
+        for (uint32_t i = 0; i < m->hp.n_eos; i++)
+            add_id(ids, &n, m->hp.eos[i]);
+        for (uint32_t i = 0; i < m->gen.n_eos; i++)
+            add_id(ids, &n, m->gen.eos[i]);
+        add_id(ids, &n, tokenizer_find(m->tokenizer, DIALECT_TURN_END));
+    }
+    job->n_stop_ids = n;
+    job->stop_ids = arena_dup(job->arena, ids, n * sizeof *ids);
+    return job->stop_ids != NULL ? 0 : err_nomem(err, "the request");
+}
+
+static int set_stop_strings(struct job *job, const struct sampling_fields *f,
+                            struct err *err)
+{
+    const char **stop = arena_calloc(job->arena, f->n_stop, sizeof *stop);
+    bool ok = stop != NULL;
+    for (uint32_t i = 0; ok && i < f->n_stop; i++) {
+        stop[i] = arena_strdup(job->arena, f->stop[i]);
+        ok = stop[i] != NULL;
+    }
+    if (!ok)
+        return err_nomem(err, "the request");
+    job->stop = stop;
+    job->n_stop = f->n_stop;
+    return 0;
+}
+
+/* Everything but what chat and completions differ in.  `wanted` is the length
+ * of the reply, 0 when the request leaves it to the context. */
+static int make_job(struct job **out, const struct model *m,
+                    const struct api_options *o,
+                    const struct sampling_fields *f, const token_id *prompt,
+                    size_t n_prompt, uint32_t wanted, struct err *err)
+{
+    uint32_t max_tokens = 0;
+    if (n_prompt == 0)
+        return err_field(err, "prompt", "the prompt has no tokens");
+    int rc = check_context(&max_tokens, m, f, n_prompt, wanted, err);
+    if (rc != 0)
+        return rc;
+    struct job *job = job_new(o->request_bytes != 0 ? o->request_bytes
+                                                    : REQUEST_BYTES_DEFAULT);
+    if (job == NULL)
+        return err_nomem(err, "the request");
+    job->prompt = arena_dup(job->arena, prompt, n_prompt * sizeof *prompt);
+    job->n_prompt = (uint32_t)n_prompt;
+    job->params = settle(m, f);
+    job->params.bias =
+        arena_dup(job->arena, f->bias, f->n_bias * sizeof *f->bias);
+    job->params.n_bias = f->n_bias;
+    job->n_choices = f->n;
+    job->max_tokens = max_tokens;
+    job->min_tokens = f->min_tokens;
+    job->ignore_eos = f->ignore_eos;
+    job->include_stop = f->include_stop;
+    job->priority = f->priority;
+    job->skip_special = f->skip_special;
+    if (job->prompt == NULL || job->params.bias == NULL)
+        rc = err_nomem(err, "the request");
+    if (rc == 0)
+        rc = set_stop_ids(job, m, f, err);
+    if (rc == 0)
+        rc = set_stop_strings(job, f, err);
+    if (rc != 0)
+        job_release(job);
+    else
+        *out = job;
+    return rc;
+}
+
+const char *prepare_served_name(const struct model *m,
+                                const struct api_options *o)
+{
+    return o->served_name != NULL && o->served_name[0] != '\0' ? o->served_name
+                                                               : m->name;
+}
+
+int prepare_check_model(const struct model *m, const struct api_options *o,
+                        const char *name, struct err *err)
+{
+    const char *served = prepare_served_name(m, o);
+    if (!o->strict_model_name || name == NULL || strcmp(name, served) == 0)
+        return 0;
+    (void)err_field(err, "model",
+                    "there is no such model here; the one served "
+                    "is %s",
+                    served);
+    if (err != NULL)
+        err->class_ = ERR_NOT_FOUND;
+    return -ERR_NOT_FOUND;
+}
+
+int prepare_chat_text(struct buf *out, const struct model *m,
+                      const struct chat_request *r, struct err *err)
+{
+    const struct template *t = m->chat_template;
+    if (r->tools != NULL && m->tool_template != NULL)
+        t = m->tool_template;
+    if (t == NULL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "this model has no chat template; "
+                       "use /v1/completions");
+    return chat_prompt_render(out, t, tokenizer_bos_text(m->tokenizer),
+                              tokenizer_eos_text(m->tokenizer), r, err);
+}
+
+/* Some templates open the thoughts themselves. */
+static bool ends_in_thought(const struct buf *text)
+{
+    static const char marker[] = DIALECT_THINK_START;
+    const char *s = buf_str(text);
+    size_t n = text->len, n_marker = sizeof marker - 1;
+    while (n > 0 && (s[n - 1] == '\n' || s[n - 1] == ' '))
+        n--;
+    return n >= n_marker && memcmp(s + n - n_marker, marker, n_marker) == 0;
+}
+
+static int set_chat(struct job *job, struct speech_options *speech,
+                    const struct dialect *d, const struct chat_request *r,
+                    bool in_thought, struct err *err)
+{
+    token_id keep[DIALECT_MARKERS];
+    job->params.want_logprob = r->want_logprobs;
+    job->params.n_logprobs = r->n_top_logprobs;
+    job->n_keep_ids = dialect_keep(d, keep);
+    job->keep_ids = arena_dup(job->arena, keep, job->n_keep_ids * sizeof *keep);
+    if (job->keep_ids == NULL)
+        return err_nomem(err, "the request");
+    *speech = (struct speech_options){
+        .reasoning = d->thinks || in_thought,
+        .in_reasoning = in_thought,
+        .calls = chat_request_reads_calls(r),
+        .single_call = !r->parallel_tool_calls,
+        .keep_markers = !r->sampling.skip_special,
+    };
+    return 0;
+}
+
+int prepare_chat(struct job **out, struct speech_options *speech,
+                 const struct model *m, const struct api_options *o,
+                 const struct chat_request *r, struct err *err)
+{
+    const struct sampling_fields *f = &r->sampling;
+    struct buf text = {0};
+    struct dialect dialect;
+    token_id *ids = NULL;
+    size_t n = 0;
+    struct job *job = NULL;
+    int rc = prepare_chat_text(&text, m, r, err);
+    /* The template writes BOS itself. */
+    if (rc == 0)
+        rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
+                              TOKENIZE_SPECIAL, &ids, &n, err);
+    if (rc == 0)
+        rc = make_job(&job, m, o, f, ids, n,
+                      f->has & SAMPLING_MAX_TOKENS ? f->max_tokens
+                                                   : o->default_max_tokens,
+                      err);
+    if (rc == 0) {
+        dialect_init(&dialect, m->tokenizer);
+        rc = set_chat(job, speech, &dialect, r,
+                      r->add_generation_prompt && ends_in_thought(&text), err);
+    }
+    if (rc == 0)
+        *out = job;
+    else
+        job_release(job);
+    mem_free(ids);
+    buf_deinit(&text);
+    return rc;
+}
+
+int prepare_completion(struct job **out, const struct model *m,
+                       const struct api_options *o,
+                       const struct completion_request *r, uint32_t prompt,
+                       struct err *err)
+{
+    const struct completion_prompt *p = &r->prompts[prompt];
+    const struct sampling_fields *f = &r->sampling;
+    const token_id *ids = p->ids;
+    size_t n = p->n_ids;
+    token_id *encoded = NULL;
+    int rc = 0;
+    if (p->text != NULL) {
+        rc = tokenizer_encode(m->tokenizer, p->text, p->n_text,
+                              TOKENIZE_SPECIAL | TOKENIZE_BOS, &encoded, &n,
+                              err);
+        ids = encoded;
+    }
+    if (rc == 0)
+        rc = make_job(out, m, o, f, ids, n, f->max_tokens, err);
+    if (rc == 0) {
+        struct job *job = *out;
+        job->params.want_logprob = r->want_logprobs;
+        job->params.n_logprobs = r->n_logprobs;
+        job->want_prompt_logprobs = r->echo && r->want_logprobs;
+    }
+    mem_free(encoded);
+    return rc;
+}

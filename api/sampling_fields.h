@@ -1,0 +1,84 @@
+/* sampling_fields.h -- the request fields that chat and completions share.
+ *
+ * Reads temperature, stop, seed, logit_bias, n and their kin out of a request
+ * object, each checked once and for all; nobody looks at the JSON for them
+ * again.  null is the same as absent; unknown fields are nobody's business.
+ *
+ * It does not know the defaults of a model (prepare.h) nor what is done with
+ * the numbers.  Pool thread; pure. */
+#ifndef LFMD_API_SAMPLING_FIELDS_H
+#define LFMD_API_SAMPLING_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/base/arena.h"
+#include "model/base/err.h"
+#include "model/base/json.h"
+#include "model/base/token.h"
+#include "model/sample/params.h"
+
+#define SAMPLING_N_MAX 8
+#define SAMPLING_BIAS_MAX 1024u
+#define SAMPLING_STOPS_MAX 16u
+#define SAMPLING_STOP_BYTES_MAX 256u
+#define SAMPLING_STOP_IDS_MAX 64u
+#define SAMPLING_LOGPROBS_MAX 20
+
+/* Which of the optional numbers the request gave. */
+enum sampling_has {
+    SAMPLING_TEMPERATURE = 1u << 0,
+    SAMPLING_TOP_P = 1u << 1,
+    SAMPLING_TOP_K = 1u << 2,
+    SAMPLING_MIN_P = 1u << 3,
+    SAMPLING_REPETITION = 1u << 4,
+    SAMPLING_PRESENCE = 1u << 5,
+    SAMPLING_FREQUENCY = 1u << 6,
+    SAMPLING_SEED = 1u << 7,
+    SAMPLING_MAX_TOKENS = 1u << 8
+};
+
+struct sampling_fields {
+    unsigned has; /* of enum sampling_has; the others read 0 */
+    float temperature, top_p, min_p;
+    float repetition_penalty, presence_penalty, frequency_penalty;
+    int32_t top_k; /* 0 and -1 in the request: off, 0 here */
+    uint64_t seed;
+    uint32_t max_tokens; /* max_completion_tokens wins */
+    uint32_t min_tokens;
+    uint32_t n;                    /* choices, 1 when absent */
+    const struct logit_bias *bias; /* [n_bias], in the arena */
+    uint32_t n_bias;
+    const char *const *stop; /* [n_stop], in the arena; none is empty */
+    uint32_t n_stop;
+    const token_id *stop_ids; /* [n_stop_ids], in the arena */
+    uint32_t n_stop_ids;
+    bool ignore_eos;
+    bool include_stop; /* include_stop_str_in_output */
+    bool skip_special; /* skip_special_tokens, true when absent */
+    bool return_token_ids;
+    int32_t priority;
+    const char *cache_salt; /* in the arena, or NULL */
+    bool stream;
+    bool include_usage; /* stream_options, only with stream */
+    bool continuous_usage;
+};
+
+/* What the two endpoints differ in. */
+struct sampling_rules {
+    uint32_t n_vocab;       /* ids at or above it are refused */
+    int64_t min_max_tokens; /* lowest max_tokens accepted: 0 or 1 */
+};
+
+int sampling_fields_parse(struct sampling_fields *f, const json_t *body,
+                          const struct sampling_rules *rules,
+                          struct arena *arena, struct err *err);
+
+/* Reads an array of token ids below n_vocab into the arena; `path` names it in
+ * errors. */
+int sampling_token_ids(const token_id **out, uint32_t *n, const json_t *array,
+                       uint32_t n_vocab, uint32_t max, const char *path,
+                       struct arena *arena, struct err *err);
+
+#endif

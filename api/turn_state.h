@@ -1,0 +1,65 @@
+/* turn_state.h -- the turn, shared by turn.c (its life) and turn_say.c (what it
+ * says); nobody else includes it. */
+#ifndef LFMD_API_TURN_STATE_H
+#define LFMD_API_TURN_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/answer.h"
+#include "api/chat_request.h"
+#include "api/completion_request.h"
+#include "model/base/buf.h"
+#include "model/base/err.h"
+#include "model/base/list.h"
+#include "model/model.h"
+#include "server/engine/job.h"
+
+struct turn_job {
+    struct turn *turn;
+    struct job *job; /* one reference is the turn's */
+    uint32_t number; /* of its prompt */
+    bool submitted;
+    bool counted; /* its prompt is in the usage */
+};
+
+struct turn {
+    struct list node; /* in api->turns */
+    struct api *api;
+    struct exchange *ex; /* held */
+    bool is_chat;
+    bool preparing; /* the pool has it */
+    bool gone;      /* the client left meanwhile */
+    bool began;     /* the stream's headers are out */
+    bool paused;    /* the reader is slow */
+    bool parsed;    /* one of the requests is to be deinited */
+    struct chat_request chat;
+    struct completion_request completion;
+    struct speech_options speech;
+    int rc; /* of the preparation, with err */
+    struct err err;
+    struct turn_job *jobs; /* owned; [n_jobs] */
+    uint32_t n_jobs;
+    uint32_t n_open; /* choices that have not ended */
+    struct answer answer;
+    struct buf out;  /* bytes for the client */
+    struct buf json; /* one chunk, before its framing */
+    uint64_t wrote_ms;
+};
+
+/* Fills the answer's head from the request; after the jobs are accepted. */
+void turn_describe(struct turn *t);
+
+/* Takes an event into its choice; -ERR_NOMEM or 0. */
+int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
+              const struct job_event *e);
+
+speech_fn turn_on_speech; /* user is the choice */
+
+/* Append to t->out: what `c` has to say and then forgets; usage and [DONE];
+ * the whole answer. */
+void turn_say_chunks(struct turn *t, struct choice *c);
+void turn_say_end(struct turn *t);
+void turn_say_whole(struct turn *t);
+
+#endif

@@ -1,0 +1,175 @@
+/* test_render.c -- answers and chunks, byte for byte. */
+#include "tests/lib/test.h"
+
+#include "api/answer_render.h"
+#include "api/chat_render.h"
+#include "api/completion_render.h"
+#include "api/turn_state.h"
+
+struct fixture {
+    struct answer a;
+    struct choice c;
+    struct buf out;
+};
+
+static const token_id prompt[] = {1, 6};
+
+static void setup(struct fixture *f)
+{
+    memset(f, 0, sizeof *f);
+    strcpy(f->a.id, "chatcmpl-x");
+    f->a.created = 5;
+    f->a.model = "m";
+    f->a.fingerprint = "v";
+    f->a.choices = &f->c;
+    f->a.n_choices = 1;
+    f->a.n_prompt = 2;
+    f->c.answer = &f->a;
+    f->c.prompt = prompt;
+    f->c.n_prompt = 2;
+    f->c.stop_token = TOKEN_NONE;
+    f->c.n_completion = 3;
+}
+
+static void teardown(struct fixture *f)
+{
+    buf_deinit(&f->c.text);
+    buf_deinit(&f->c.reasoning);
+    buf_deinit(&f->c.calls);
+    buf_deinit(&f->c.call_name);
+    buf_deinit(&f->c.call_args);
+    buf_deinit(&f->c.ids);
+    buf_deinit(&f->out);
+}
+
+#define HEAD(object)                                    \
+    "{\"id\":\"chatcmpl-x\",\"object\":\"" object "\"," \
+    "\"created\":5,\"model\":\"m\",\"system_fingerprint\":\"v\","
+#define CHUNK_HEAD HEAD("chat.completion.chunk")
+#define USAGE                                                 \
+    "\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3," \
+    "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":0}}"
+
+static void expect(struct fixture *f, const char *want)
+{
+    assert_true(buf_ok(&f->out));
+    assert_string_equal(buf_str(&f->out), want);
+    buf_clear(&f->out);
+}
+
+static void expect_part(struct fixture *f, const char *want)
+{
+    if (strstr(buf_str(&f->out), want) == NULL)
+        fail_msg("%s is not in %s", want, buf_str(&f->out));
+}
+
+TEST(a_stream_of_chat_is_role_delta_finish_usage)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    f.a.stream = true;
+    chat_render_role(&f.out, &f.a, &f.c);
+    expect(&f, CHUNK_HEAD
+           "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
+           "\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}");
+    buf_puts(&f.c.text, "a\"\n");
+    chat_render_delta(&f.out, &f.a, &f.c);
+    expect(&f, CHUNK_HEAD
+           "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\\"\\n\"},"
+           "\"logprobs\":null,\"finish_reason\":null}]}");
+    f.c.ended = true;
+    f.c.finish = FINISH_STOP;
+    f.a.include_usage = true;
+    chat_render_finish(&f.out, &f.a, &f.c);
+    expect(&f, CHUNK_HEAD
+           "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,"
+           "\"finish_reason\":\"stop\",\"stop_reason\":null}],"
+           "\"usage\":null}");
+    struct writer w;
+    writer_init(&w, &f.out);
+    answer_usage_chunk(&w, &f.a, CHAT_CHUNK);
+    expect(&f, CHUNK_HEAD "\"choices\":[]," USAGE "}");
+    teardown(&f);
+}
+
+static void say_call(struct choice *c, const char *name)
+{
+    turn_on_speech(c, SPEECH_CALL_BEGIN, name, strlen(name));
+    turn_on_speech(c, SPEECH_CALL_ARGS, "{\"a\": ", 6);
+    turn_on_speech(c, SPEECH_CALL_ARGS, "1}", 2);
+    turn_on_speech(c, SPEECH_CALL_END, "", 0);
+}
+
+TEST(a_call_makes_content_null_and_the_reason_tool_calls)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    say_call(&f.c, "f");
+    f.c.finish = FINISH_STOP;
+    chat_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"message\":{\"role\":\"assistant\",\"content\":null,"
+                    "\"refusal\":null,\"tool_calls\":[{\"id\":\"call_");
+    expect_part(&f, "\"type\":\"function\",\"function\":{\"name\":\"f\","
+                    "\"arguments\":\"{\\\"a\\\": 1}\"}}]}");
+    expect_part(&f, "\"finish_reason\":\"tool_calls\"");
+    f.c.finish = FINISH_LENGTH;
+    buf_clear(&f.out);
+    chat_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"finish_reason\":\"length\"");
+    teardown(&f);
+}
+
+TEST(streamed_calls_carry_ascending_indices)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    f.a.stream = true;
+    say_call(&f.c, "f");
+    say_call(&f.c, "g");
+    const char *first = strstr(buf_str(&f.c.calls), "{\"index\":0,\"id\"");
+    const char *second = strstr(buf_str(&f.c.calls), "{\"index\":1,\"id\"");
+    assert_true(first != NULL && second != NULL && first < second);
+    teardown(&f);
+}
+
+TEST(a_completion_names_what_stopped_it)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    buf_puts(&f.c.text, "t");
+    f.c.ended = true;
+    f.c.finish = FINISH_STOP;
+    f.c.stop_string = "END";
+    completion_render_whole(&f.out, &f.a);
+    expect(&f, HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":"
+                                       "\"t\",\"logprobs\":null,"
+                                       "\"finish_reason\":\"stop\",\"stop_"
+                                       "reason\":\"END\"}]," USAGE "}");
+    f.c.stop_string = NULL;
+    f.c.stop_token = 9;
+    f.a.return_ids = true;
+    buf_puts(&f.c.ids, "7,9");
+    completion_render_whole(&f.out, &f.a);
+    expect(&f,
+           HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":\"t\","
+                                   "\"logprobs\":null,"
+                                   "\"finish_reason\":\"stop\",\"stop_reason\":"
+                                   "9,\"token_ids\":[7,9],"
+                                   "\"prompt_token_ids\":[1,6]}]," USAGE "}");
+    teardown(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_of_chat_is_role_delta_finish_usage),
+        cmocka_unit_test(a_call_makes_content_null_and_the_reason_tool_calls),
+        cmocka_unit_test(streamed_calls_carry_ascending_indices),
+        cmocka_unit_test(a_completion_names_what_stopped_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
