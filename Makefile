@@ -63,7 +63,15 @@ test-packages:
 # Only these objects may hold instructions that an older CPU lacks; the
 # reference kernels are the specification, so no contraction there.
 $(B)/model/kernels/%_ref.o:  CFLAGS += -ffp-contract=off
-$(B)/model/kernels/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+AVX2    := -mavx2 -mfma -mf16c
+AVX512  := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+$(B)/model/kernels/%_avx2.o: CFLAGS += $(AVX2)
+$(B)/model/kernels/%_avxvnni.o: CFLAGS += $(AVX2) -mavxvnni
+$(B)/model/kernels/%_avx512.o: CFLAGS += $(AVX512)
+$(B)/model/kernels/%_avx512vnni.o: CFLAGS += $(AVX512) -mavx512vnni
+$(B)/model/kernels/%_avx512bf16.o: CFLAGS += $(AVX512) -mavx512vnni -mavx512bf16
+endif
 $(B)/server/main.o:          CFLAGS += -DLFMD_VERSION='"$(VERSION)"'
 
 $(B)/%.o: %.c

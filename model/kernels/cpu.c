@@ -1,4 +1,4 @@
-/* cpu.c -- cpuid and xgetbv.
+/* cpu.c -- cpuid and xgetbv; on AArch64 what the kernel tells of itself.
  *
  * Bit numbers are those of Intel's manual, volume 2A, CPUID. */
 #include "model/kernels/cpu.h"
@@ -28,7 +28,7 @@ static bool bit(uint32_t word, unsigned n)
 
 void cpu_detect(struct cpu *cpu)
 {
-    uint32_t a, b, c, d, leaf1_c, xcr0;
+    uint32_t a, b, c, d, b2, c2, leaf1_c, leaf7_1_a = 0, xcr0;
 
     memset(cpu, 0, sizeof(*cpu));
     if (!__get_cpuid(1, &a, &b, &leaf1_c, &d))
@@ -43,14 +43,29 @@ void cpu_detect(struct cpu *cpu)
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return;
     cpu->avx2 = bit(b, 5);
+    if (__get_cpuid_count(7, 1, &leaf7_1_a, &b2, &c2, &d))
+        cpu->avx_vnni = bit(leaf7_1_a, 4);
     if ((xcr0 & XCR0_AVX512) != XCR0_AVX512)
         return;
     cpu->avx512f = bit(b, 16);
+    cpu->avx512dq = bit(b, 17);
     cpu->avx512bw = bit(b, 30);
     cpu->avx512vl = bit(b, 31);
     cpu->avx512_vnni = bit(c, 11);
-    if (__get_cpuid_count(7, 1, &a, &b, &c, &d))
-        cpu->avx512_bf16 = bit(a, 5);
+    cpu->avx512_bf16 = bit(leaf7_1_a, 5);
+}
+
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+void cpu_detect(struct cpu *cpu)
+{
+    unsigned long caps = getauxval(AT_HWCAP);
+
+    memset(cpu, 0, sizeof(*cpu));
+    cpu->neon = (caps & HWCAP_ASIMD) != 0;
+    cpu->dotprod = (caps & HWCAP_ASIMDDP) != 0;
 }
 
 #else

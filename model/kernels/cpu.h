@@ -8,11 +8,12 @@
 #include <stdbool.h>
 
 struct cpu {
-    bool avx2, fma, f16c;
-    bool avx512f, avx512bw, avx512vl, avx512_bf16, avx512_vnni;
+    bool avx2, fma, f16c, avx_vnni;
+    bool avx512f, avx512bw, avx512dq, avx512vl, avx512_bf16, avx512_vnni;
+    bool neon, dotprod; /* of AArch64 */
 };
 
-/* All false on machines that are not x86-64. */
+/* All false on machines that are neither x86-64 nor AArch64. */
 void cpu_detect(struct cpu *cpu);
 
 #endif

@@ -18,7 +18,7 @@
  *     f16    125 / 71  129 / 85  125 / 90  124 / 104 118 / 113 110 / 120
  *     bf16   120 / 71  120 / 85  122 / 91  124 / 109 118 / 117 112 / 121
  */
-static const uint32_t crossover[N_DTYPES] = {
+static const uint32_t crossover[N_FLOAT_DTYPES] = {
     [DTYPE_F32] = 24,
     [DTYPE_F16] = 160,
     [DTYPE_BF16] = 160,

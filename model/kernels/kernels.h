@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "model/kernels/blocks.h"
+#include "model/kernels/panel.h"
 
 struct err;
 
@@ -82,6 +83,35 @@ struct conv_run {
 typedef void matmul_fn(float *restrict y, size_t ldy, const float *restrict x,
                        size_t ldx, const void *restrict w, uint32_t m,
                        uint32_t n, uint32_t k);
+
+/* 32 quantised activations of one token.  x is about scale * q. */
+struct q8_block {
+    float scale;        /* largest |x| / 127 */
+    float sum;          /* scale * (sum of q) */
+    int32_t neg8sum[2]; /* -8 * the sum of q[0..16) and of q[16..32) */
+    int8_t q[PANEL_BLOCK];
+};
+
+/* dst[b] = x[32 b .. 32 b + 32), rounded to nearest, ties to even;
+ * 0 for a block of zeros.  x is finite: otherwise the numbers are unspecified.
+ * Every instruction set gives the same bits. */
+typedef void quantize_fn(struct q8_block *restrict dst, const float *restrict x,
+                         uint32_t n_blocks);
+
+/* y[i * ldy + j] = sum_k x[r(i)][k] * w[j][k] for m tokens and n rows of a
+ * quantised matrix; `panels` is panel_at of its first row, r(i) is rows[i], or
+ * i when rows is NULL; token t of x starts at x + t * n_blocks.
+ *
+ * w.cols is n_blocks * PANEL_BLOCK.  Products inside a block are exact
+ * integers, blocks are added up in float in ascending order whatever m and n
+ * are.  With s, q, m as in panel.h
+ * |y - y_ref| <= 1e-6 * sqrt(n_blocks) * sum over blocks of
+ *                (|s| * sum |q| * 127 + |m| * sum |x|) * x.scale. */
+typedef void qmatmul_fn(float *restrict y, size_t ldy,
+                        const struct q8_block *restrict x,
+                        const uint32_t *restrict rows,
+                        const void *restrict panels, uint32_t m, uint32_t n,
+                        uint32_t n_blocks);
 
 /* dst[i] = (float)src[i]; exact, NaN stays NaN. */
 typedef void widen_fn(float *restrict dst, const void *restrict src, size_t n);
@@ -143,9 +173,11 @@ typedef void attend_fn(float *restrict out, const float *restrict q,
 typedef void conv_fn(const struct conv_run *run);
 
 struct kernels {
-    const char *name; /* "ref", "avx2" */
-    matmul_fn *matmul[N_DTYPES];
-    widen_fn *widen[N_DTYPES];
+    const char *name; /* as kernels_select knows it */
+    matmul_fn *matmul[N_FLOAT_DTYPES];
+    widen_fn *widen[N_FLOAT_DTYPES];
+    quantize_fn *quantize;
+    qmatmul_fn *qmatmul[N_DTYPES]; /* of the quantised ones */
     rmsnorm_fn *rmsnorm;
     softmax_fn *softmax;
     silu_mul_fn *silu_mul;

@@ -9,13 +9,31 @@
 #include "model/kernels/kernels.h"
 
 void matmul_fill_ref(struct kernels *k);
+void qmatmul_fill_ref(struct kernels *k);
 void rows_fill_ref(struct kernels *k);
 void attend_fill_ref(struct kernels *k);
 void conv_fill_ref(struct kernels *k);
 
 void matmul_fill_avx2(struct kernels *k);
+void qmatmul_fill_avx2(struct kernels *k);
 void rows_fill_avx2(struct kernels *k);
 void attend_fill_avx2(struct kernels *k);
 void conv_fill_avx2(struct kernels *k);
+
+void qmatmul_fill_avxvnni(struct kernels *k);
+
+void matmul_fill_avx512(struct kernels *k);
+void rows_fill_avx512(struct kernels *k);
+void attend_fill_avx512(struct kernels *k);
+
+void qmatmul_fill_avx512vnni(struct kernels *k);
+
+void matmul_fill_avx512bf16(struct kernels *k);
+
+void matmul_fill_neon(struct kernels *k);
+void qmatmul_fill_neon(struct kernels *k);
+void rows_fill_neon(struct kernels *k);
+void attend_fill_neon(struct kernels *k);
+void conv_fill_neon(struct kernels *k);
 
 #endif

@@ -93,7 +93,7 @@ static inline float check_weight(const void *w, enum dtype dtype, size_t i)
 
 static inline const char *check_dtype_name(enum dtype dtype)
 {
-    static const char *const names[N_DTYPES] = {"f32", "f16", "bf16"};
+    static const char *const names[N_FLOAT_DTYPES] = {"f32", "f16", "bf16"};
 
     return names[dtype];
 }

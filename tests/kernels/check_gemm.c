@@ -65,7 +65,7 @@ TEST(gemm_agrees_on_both_sides_of_the_crossover)
     UNUSED_STATE;
     for (uint32_t i = 0; kernels_isa(i) != NULL; i++) {
         for (uint32_t round = 0; round < 60; round++) {
-            enum dtype dtype = round % N_DTYPES;
+            enum dtype dtype = round % N_FLOAT_DTYPES;
             uint32_t around = gemm_crossover(dtype) + 4;
 
             product_init(&p, dtype, 1 + check_random(2 * around),
@@ -85,7 +85,7 @@ TEST(gemm_widens_more_rows_than_one_panel_holds)
     struct product p;
 
     UNUSED_STATE;
-    for (uint32_t d = DTYPE_F16; d < N_DTYPES; d++) {
+    for (uint32_t d = DTYPE_F16; d < N_FLOAT_DTYPES; d++) {
         product_init(&p, d, gemm_crossover(d), 40, 7171);
         gemm(check_isa(NULL), p.y, p.ldy, p.x, p.ldx, p.w, 0, p.w.rows, p.m,
              panel);
@@ -206,7 +206,7 @@ static int bench(void)
     printf("one thread, 1792 x 2048 weights, OpenBLAS core %s; * = gemm takes "
            "OpenBLAS\n",
            gemm_core_name());
-    for (uint32_t d = 0; d < N_DTYPES; d++) {
+    for (uint32_t d = 0; d < N_FLOAT_DTYPES; d++) {
         for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
             bench_rows(&b, d, rows[i]);
     }

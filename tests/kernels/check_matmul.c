@@ -60,7 +60,7 @@ TEST(matmul_agrees_with_the_reference_on_every_shape)
             struct product p = {.m = 1 + check_random(19),
                                 .n = 1 + check_random(21),
                                 .k = check_random(150),
-                                .dtype = round % N_DTYPES};
+                                .dtype = round % N_FLOAT_DTYPES};
 
             p.ldx = p.k + check_random(5);
             p.ldy = p.n + check_random(5);
@@ -77,7 +77,7 @@ TEST(matmul_agrees_with_the_reference_on_long_rows)
             struct product p = {.m = 1 + round % 8,
                                 .n = 9,
                                 .k = 1792 + round * 11,
-                                .dtype = round % N_DTYPES};
+                                .dtype = round % N_FLOAT_DTYPES};
 
             p.ldx = p.k;
             p.ldy = p.n;
@@ -128,7 +128,7 @@ TEST(a_token_gets_the_same_bits_alone_and_in_any_batch_and_slice)
     UNUSED_STATE;
     for (uint32_t i = 0; kernels_isa(i) != NULL; i++) {
         for (uint32_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++) {
-            for (uint32_t d = 0; d < N_DTYPES; d++) {
+            for (uint32_t d = 0; d < N_FLOAT_DTYPES; d++) {
                 struct product p = {
                     .m = 18, .n = 26, .k = lengths[l], .dtype = d};
 
@@ -177,8 +177,8 @@ TEST(widening_stops_at_the_last_element)
     UNUSED_STATE;
     for (uint32_t i = 0; kernels_isa(i) != NULL; i++) {
         for (uint32_t round = 0; round < 120; round++) {
-            enum dtype dtype = round % N_DTYPES;
-            uint32_t n = round / N_DTYPES;
+            enum dtype dtype = round % N_FLOAT_DTYPES;
+            uint32_t n = round / N_FLOAT_DTYPES;
             void *src = check_weights(dtype, n);
             float *dst = check_floats(n);
 
@@ -248,7 +248,7 @@ static int bench(void)
 {
     static const uint32_t rows[] = {1, 2, 3, 4, 8, 16};
 
-    for (uint32_t d = 0; d < N_DTYPES; d++) {
+    for (uint32_t d = 0; d < N_FLOAT_DTYPES; d++) {
         for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
             bench_product(check_isa(NULL), d, rows[i], 1);
             bench_product(check_isa(NULL), d, rows[i], 2);

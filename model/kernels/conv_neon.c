@@ -1,0 +1,7 @@
+/* conv_neon.c -- empty so far: the slots stay as the set below filled them. */
+#include "model/kernels/kernels_fill.h"
+
+void conv_fill_neon(struct kernels *k)
+{
+    (void)k;
+}

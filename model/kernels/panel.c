@@ -1,0 +1,329 @@
+/* panel.c -- from rows of file blocks to panels, and one row back.
+ *
+ * A file block is first spread into 32 plain integers per row and then laid out
+ * by one rule for all formats: so a new file format is one `spread` function.
+ *
+ * Any thread. */
+#include "model/kernels/panel.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "model/kernels/widen.h"
+
+#define ROWS PANEL_ROWS
+#define BLOCK PANEL_BLOCK
+#define GROUPS 8u /* of 4 values in a block */
+#define SUPER_BLOCKS 8u
+
+/* ---- sizes ------------------------------------------------------------- */
+
+static const struct panel_format formats[N_DTYPES] = {
+    [DTYPE_Q4_0] = {4, SCALES_D, 8},   [DTYPE_Q4_1] = {4, SCALES_DM, 0},
+    [DTYPE_Q5_0] = {6, SCALES_D, 16},  [DTYPE_Q5_1] = {6, SCALES_DM, 0},
+    [DTYPE_Q8_0] = {8, SCALES_D, 128}, [DTYPE_Q4_K] = {4, SCALES_K, 0},
+    [DTYPE_Q5_K] = {6, SCALES_K, 0},   [DTYPE_Q6_K] = {6, SCALES_K6, 32},
+};
+
+struct panel_format panel_format(enum dtype t)
+{
+    assert(dtype_is_quantised(t));
+    return formats[t];
+}
+
+size_t panel_block_bytes(enum dtype t)
+{
+    return (size_t)ROWS * BLOCK * formats[t].bits / 8;
+}
+
+/* Of one block, or of one super block. */
+static size_t scale_unit_bytes(enum panel_scales s)
+{
+    static const size_t bytes[] = {
+        [SCALES_D] = 2 * ROWS,
+        [SCALES_DM] = 4 * ROWS,
+        [SCALES_K] = 4 * ROWS + SUPER_BLOCKS * 2 * ROWS,
+        [SCALES_K6] = 2 * ROWS + SUPER_BLOCKS * 2 * ROWS,
+    };
+    return bytes[s];
+}
+
+size_t panel_scale_bytes(enum dtype t, uint32_t cols)
+{
+    enum panel_scales s = formats[t].scales;
+    size_t units = cols / (s >= SCALES_K ? PANEL_SUPER : BLOCK);
+    return (units * scale_unit_bytes(s) + 63) / 64 * 64;
+}
+
+size_t panel_bytes(enum dtype t, uint32_t cols)
+{
+    return panel_scale_bytes(t, cols) + cols / BLOCK * panel_block_bytes(t);
+}
+
+size_t panel_matrix_bytes(enum dtype t, uint32_t rows, uint32_t cols)
+{
+    size_t n;
+    if (__builtin_mul_overflow(panel_bytes(t, cols), panel_count(rows), &n))
+        return 0;
+    return n;
+}
+
+/* ---- one block of one row ---------------------------------------------- */
+
+/* 32 values as they come: w = d * (q - zero), or with two numbers. */
+struct spread {
+    uint8_t q[BLOCK];
+};
+
+static uint16_t load_half(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static void spread_nibbles(struct spread *s, const uint8_t *qs)
+{
+    for (uint32_t i = 0; i < BLOCK / 2; i++) {
+        s->q[i] = qs[i] & 15;
+        s->q[i + BLOCK / 2] = qs[i] >> 4;
+    }
+}
+
+static void add_fifth_bits(struct spread *s, const uint8_t *qh)
+{
+    for (uint32_t i = 0; i < BLOCK; i++)
+        s->q[i] = (uint8_t)(s->q[i] | (qh[i / 8] >> (i % 8) & 1) << 4);
+}
+
+/* Blocks of 32 with their own d, and m where the format has one. */
+static void spread_small(struct spread *s, enum dtype t, const uint8_t *block)
+{
+    switch (t) {
+    case DTYPE_Q4_0:
+        spread_nibbles(s, block + 2);
+        break;
+    case DTYPE_Q4_1:
+        spread_nibbles(s, block + 4);
+        break;
+    case DTYPE_Q5_0:
+        spread_nibbles(s, block + 6);
+        add_fifth_bits(s, block + 2);
+        break;
+    case DTYPE_Q5_1:
+        spread_nibbles(s, block + 8);
+        add_fifth_bits(s, block + 4);
+        break;
+    default: /* DTYPE_Q8_0 */
+        for (uint32_t i = 0; i < BLOCK; i++)
+            s->q[i] = block[2 + i] ^ 0x80;
+    }
+}
+
+/* Block b of a super block. */
+static void spread_k(struct spread *s, enum dtype t, const uint8_t *super,
+                     uint32_t b)
+{
+    bool five = t == DTYPE_Q5_K;
+    const uint8_t *qh = super + 16;
+    const uint8_t *qs = super + (five ? 48 : 16) + b / 2 * 32;
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        unsigned q = b % 2 == 0 ? qs[i] & 15u : qs[i] >> 4;
+        if (five)
+            q |= (qh[i] >> b & 1u) << 4;
+        s->q[i] = (uint8_t)q;
+    }
+}
+
+static void spread_k6(struct spread *s, const uint8_t *super, uint32_t b)
+{
+    const uint8_t *ql = super + b / 4 * 64 + b % 2 * 32;
+    const uint8_t *qh = super + 128 + b / 4 * 32;
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        unsigned low = b % 4 < 2 ? ql[i] & 15u : ql[i] >> 4;
+        s->q[i] = (uint8_t)(low | (qh[i] >> 2 * (b % 4) & 3u) << 4);
+    }
+}
+
+/* The 6-bit scale and minimum of block b, packed into 12 bytes. */
+static void unpack_k_scale(const uint8_t *s, uint32_t b, uint8_t *sc,
+                           uint8_t *m)
+{
+    if (b < 4) {
+        *sc = s[b] & 63;
+        *m = s[b + 4] & 63;
+    } else {
+        *sc = (uint8_t)((s[b + 4] & 15) | s[b - 4] >> 6 << 4);
+        *m = (uint8_t)(s[b + 4] >> 4 | s[b] >> 6 << 4);
+    }
+}
+
+/* ---- laying out -------------------------------------------------------- */
+
+/* Row r of one block of 16 rows. */
+static void lay(uint8_t *block, uint32_t bits, uint32_t r,
+                const struct spread *s)
+{
+    const uint8_t *q = s->q;
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        for (uint32_t j = 0; j < 4; j++) {
+            uint32_t at = g * ROWS * 4 + r * 4 + j;
+            if (bits == 8)
+                block[at] = q[4 * g + j];
+            else if (g < GROUPS / 2)
+                block[at] = (uint8_t)((q[4 * g + j] & 15) |
+                                      (q[16 + 4 * g + j] & 15) << 4);
+        }
+    }
+    if (bits != 6)
+        return;
+    block += 4 * ROWS * 4;
+    for (uint32_t h = 0; h < 2; h++) {
+        for (uint32_t j = 0; j < 4; j++) {
+            uint32_t k = 8 * h + j; /* in group 2h */
+            block[h * ROWS * 4 + r * 4 + j] =
+                (uint8_t)(q[k] >> 4 | q[k + 16] >> 4 << 2 | q[k + 4] >> 4 << 4 |
+                          q[k + 20] >> 4 << 6);
+        }
+    }
+}
+
+static void put_half(uint8_t *at, uint32_t r, uint16_t half)
+{
+    at[2 * r] = (uint8_t)half;
+    at[2 * r + 1] = (uint8_t)(half >> 8);
+}
+
+/* One row into its panel. */
+static void pack_small_row(uint8_t *scales, uint8_t *blocks, enum dtype t,
+                           uint32_t r, const uint8_t *src, uint32_t n_blocks)
+{
+    struct panel_format f = formats[t];
+    size_t unit = scale_unit_bytes(f.scales);
+    for (uint32_t b = 0; b < n_blocks; b++) {
+        struct spread s;
+        spread_small(&s, t, src);
+        lay(blocks + b * panel_block_bytes(t), f.bits, r, &s);
+        put_half(scales + b * unit, r, load_half(src));
+        if (f.scales == SCALES_DM)
+            put_half(scales + b * unit + 2 * ROWS, r, load_half(src + 2));
+        src += dtype_block_bytes(t);
+    }
+}
+
+static void pack_super_row(uint8_t *scales, uint8_t *blocks, enum dtype t,
+                           uint32_t r, const uint8_t *src, uint32_t n_blocks)
+{
+    struct panel_format f = formats[t];
+    bool k6 = f.scales == SCALES_K6;
+    size_t unit = scale_unit_bytes(f.scales);
+    for (uint32_t b = 0; b < n_blocks; b++) {
+        const uint8_t *super = src + b / SUPER_BLOCKS * dtype_block_bytes(t);
+        uint8_t *at = scales + b / SUPER_BLOCKS * unit;
+        uint8_t *own = at + (k6 ? 2 : 4) * ROWS;
+        uint32_t in = b % SUPER_BLOCKS;
+        struct spread s;
+        own += (size_t)in * 2 * ROWS;
+        if (k6) {
+            spread_k6(&s, super, in);
+            put_half(at, r, load_half(super + 208));
+            own[r] = super[192 + in * 2];
+            own[ROWS + r] = super[192 + in * 2 + 1];
+        } else {
+            spread_k(&s, t, super, in);
+            put_half(at, r, load_half(super));
+            put_half(at + 2 * ROWS, r, load_half(super + 2));
+            unpack_k_scale(super + 4, in, &own[r], &own[ROWS + r]);
+        }
+        lay(blocks + b * panel_block_bytes(t), f.bits, r, &s);
+    }
+}
+
+void panel_pack(void *dst, const void *src, enum dtype t, uint32_t rows,
+                uint32_t cols, uint32_t p0, uint32_t p1)
+{
+    size_t row_bytes =
+        (size_t)cols / dtype_block_values(t) * dtype_block_bytes(t);
+    size_t each = panel_bytes(t, cols);
+    for (uint32_t p = p0; p < p1; p++) {
+        uint8_t *scales = (uint8_t *)dst + p * each;
+        uint8_t *blocks = scales + panel_scale_bytes(t, cols);
+        uint32_t row = p * ROWS;
+        uint32_t n = rows - row < ROWS ? rows - row : ROWS;
+        memset(scales, 0, n < ROWS ? each : panel_scale_bytes(t, cols));
+        for (uint32_t r = 0; r < n; r++) {
+            const uint8_t *at = (const uint8_t *)src + (row + r) * row_bytes;
+            if (formats[t].scales >= SCALES_K)
+                pack_super_row(scales, blocks, t, r, at, cols / BLOCK);
+            else
+                pack_small_row(scales, blocks, t, r, at, cols / BLOCK);
+        }
+    }
+}
+
+/* ---- one row back ------------------------------------------------------ */
+
+static void unlay(struct spread *s, const uint8_t *block, uint32_t bits,
+                  uint32_t r)
+{
+    const uint8_t *high = block + 4 * ROWS * 4;
+    for (uint32_t k = 0; k < BLOCK; k++) {
+        uint32_t g = k / 4, j = k % 4;
+        uint32_t at = (bits == 8 ? g : g % 4) * ROWS * 4 + r * 4 + j;
+        if (bits == 8) {
+            s->q[k] = block[at];
+            continue;
+        }
+        unsigned q = g < 4 ? block[at] & 15u : block[at] >> 4;
+        if (bits == 6)
+            q |= (high[g % 4 / 2 * ROWS * 4 + r * 4 + j] >>
+                      (g % 2 * 4 + g / 4 * 2) &
+                  3u)
+                 << 4;
+        s->q[k] = (uint8_t)q;
+    }
+}
+
+static float half_at(const uint8_t *p, uint32_t r)
+{
+    return f16_widen(load_half(p + 2 * r));
+}
+
+/* Multiplier and subtrahend of the half `h` of block b: w = a * q - m. */
+static void scale_of(const uint8_t *scales, enum dtype t, uint32_t b,
+                     uint32_t h, uint32_t r, float *a, float *m)
+{
+    struct panel_format f = formats[t];
+    size_t unit = scale_unit_bytes(f.scales);
+    const uint8_t *at = scales;
+    at += unit * (f.scales >= SCALES_K ? b / SUPER_BLOCKS : b);
+    const uint8_t *own = at + (size_t)(b % SUPER_BLOCKS) * 2 * ROWS + r;
+    *a = half_at(at, r);
+    *m = 0;
+    if (f.scales == SCALES_DM) {
+        *m = -half_at(at + 2 * ROWS, r);
+    } else if (f.scales == SCALES_K) {
+        own += 4 * ROWS;
+        *m = half_at(at + 2 * ROWS, r) * (float)own[ROWS];
+        *a *= (float)own[0];
+    } else if (f.scales == SCALES_K6) {
+        own += 2 * ROWS;
+        *a *= (float)(int8_t)own[h * ROWS];
+    }
+}
+
+void panel_row(float *dst, struct matrix w, uint32_t r)
+{
+    struct panel_format f = formats[w.dtype];
+    const uint8_t *scales = panel_at(w, r / ROWS * ROWS);
+    const uint8_t *blocks = scales + panel_scale_bytes(w.dtype, w.cols);
+    r %= ROWS;
+    for (uint32_t b = 0; b < w.cols / BLOCK; b++, dst += BLOCK) {
+        struct spread s;
+        unlay(&s, blocks + b * panel_block_bytes(w.dtype), f.bits, r);
+        for (uint32_t h = 0; h < 2; h++) {
+            float a, m;
+            scale_of(scales, w.dtype, b, h, r, &a, &m);
+            for (uint32_t k = 16 * h; k < 16 * h + 16; k++)
+                dst[k] = a * (float)((int)s.q[k] - (int)f.zero) - m;
+        }
+    }
+}

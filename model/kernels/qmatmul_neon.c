@@ -1,0 +1,8 @@
+/* qmatmul_neon.c -- empty so far: the slots stay as the set below filled them.
+ */
+#include "model/kernels/kernels_fill.h"
+
+void qmatmul_fill_neon(struct kernels *k)
+{
+    (void)k;
+}
