@@ -8,6 +8,8 @@ set -eu
 build="libmicrohttpd-dev libjansson-dev libuv1-dev libopenblas-dev \
 libpcre2-dev libinih-dev libxxhash-dev"
 test="libcmocka-dev python3 python3-venv curl git"
+# What `make cross` builds with and runs under.
+cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 
 case "${1:-build}" in
 build) wanted="$build" ;;
