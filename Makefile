@@ -74,6 +74,8 @@ $(B)/model/kernels/%_avx512bf16.o: CFLAGS += $(AVX512) -mavx512vnni -mavx512bf16
 endif
 ifneq ($(findstring aarch64,$(shell $(CC) -dumpmachine)),)
 $(B)/model/kernels/%_neon.o: CFLAGS += -march=armv8.2-a+dotprod
+# gcc 12 dies of vectorising fmax over an array.
+$(B)/tests/kernels/%.o:      CFLAGS += -fno-tree-vectorize
 endif
 $(B)/server/main.o:          CFLAGS += -DLFMD_VERSION='"$(VERSION)"'
 
