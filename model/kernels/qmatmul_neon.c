@@ -6,9 +6,13 @@
  * their zero is taken off through the sums of the activations (neg8sum); those
  * of 8 bits are stored as q + 128, so flipping the top bit gives q.
  *
- * A tile is one panel of 16 rows x up to 4 tokens.  Every output adds its
- * blocks to one float in ascending order, two fused steps a block, whatever the
- * tile: so a token's result is the same bits for every m and every slice. */
+ * A tile is a panel's 16 rows x 1 or 2 tokens, or 8 of its rows x 4 tokens: the
+ * integer sums, the float sums and the activations then fit the 32 registers.
+ * For 4 tokens a panel is walked twice, the second time out of the cache.
+ *
+ * Every output adds its blocks to one float in ascending order, one fused step
+ * for the minimum and one for the products, whatever the tile: so a token's
+ * result is the same bits for every m and every slice. */
 #include "model/kernels/kernels_fill.h"
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
@@ -139,22 +143,32 @@ ALWAYS_INLINE int32x4_t load_signed_bytes(const uint8_t *p)
 typedef int32x4_t dots[TILE_TOKENS][VECTORS];
 typedef float32x4_t sums[TILE_TOKENS][VECTORS];
 
-/* A panel against `tokens` tokens; f and tokens are constants after inlining.
- */
+/* A tile's shape and the numbers of panel_format.  Passed by value, so that all
+ * of it is constant after inlining. */
+struct shape {
+    uint32_t bits;
+    enum panel_scales scales;
+    uint32_t zero;
+    uint32_t vectors; /* of 4 rows */
+    uint32_t tokens;
+};
+
+/* What a tile reads. */
 struct tile {
     const struct q8_block *x[TILE_TOKENS];
-    const uint8_t *scales, *blocks;
+    const uint8_t *scales, *blocks; /* of its panel */
+    uint32_t v0;                    /* its first vector of the panel */
 };
 
 /* acc = the products of halves [h0, h1) of block b. */
 ALWAYS_INLINE void dot_block(dots acc, const struct tile *o, uint32_t b,
-                             const uint8_t *block, struct panel_format f,
-                             uint32_t tokens, uint32_t h0, uint32_t h1)
+                             const uint8_t *block, struct shape f, uint32_t h0,
+                             uint32_t h1)
 {
     int8x16_t x[TILE_TOKENS][2];
 
     UNROLL
-    for (uint32_t t = 0; t < tokens; t++) {
+    for (uint32_t t = 0; t < f.tokens; t++) {
         int32_t start = 0;
 
         UNROLL
@@ -164,19 +178,19 @@ ALWAYS_INLINE void dot_block(dots acc, const struct tile *o, uint32_t b,
                 start += o->x[t][b].neg8sum[h] * (int32_t)(f.zero / 8);
         }
         UNROLL
-        for (uint32_t v = 0; v < VECTORS; v++)
+        for (uint32_t v = 0; v < f.vectors; v++)
             acc[t][v] = vdupq_n_s32(start);
     }
     UNROLL
     for (uint32_t g = 0; g < GROUPS; g++) {
         UNROLL
-        for (uint32_t v = 0; v < VECTORS; v++) {
+        for (uint32_t v = 0; v < f.vectors; v++) {
             UNROLL
             for (uint32_t h = h0; h < h1; h++) {
-                int8x16_t w = load_group(block, f.bits, h, g, v);
+                int8x16_t w = load_group(block, f.bits, h, g, o->v0 + v);
 
                 UNROLL
-                for (uint32_t t = 0; t < tokens; t++)
+                for (uint32_t t = 0; t < f.tokens; t++)
                     acc[t][v] = dot_lane(acc[t][v], w, x[t][h], g);
             }
         }
@@ -186,120 +200,119 @@ ALWAYS_INLINE void dot_block(dots acc, const struct tile *o, uint32_t b,
 /* sum += acc * s * the scale of the activations, for 4 rows. */
 ALWAYS_INLINE void add_scaled(sums sum, dots acc, const struct tile *o,
                               uint32_t b, uint32_t v, float32x4_t s,
-                              uint32_t tokens)
+                              struct shape f)
 {
     UNROLL
-    for (uint32_t t = 0; t < tokens; t++)
+    for (uint32_t t = 0; t < f.tokens; t++)
         sum[t][v] = vfmaq_f32(sum[t][v], vcvtq_f32_s32(acc[t][v]),
                               vmulq_n_f32(s, o->x[t][b].scale));
 }
 
 /* sum += m * the sum of the activations. */
 ALWAYS_INLINE void add_min(sums sum, const struct tile *o, uint32_t b,
-                           uint32_t v, float32x4_t m, uint32_t tokens)
+                           uint32_t v, float32x4_t m, struct shape f)
 {
     UNROLL
-    for (uint32_t t = 0; t < tokens; t++)
+    for (uint32_t t = 0; t < f.tokens; t++)
         sum[t][v] = vfmaq_n_f32(sum[t][v], m, o->x[t][b].sum);
 }
 
 /* D, DM and K: one scale a row and block. */
 ALWAYS_INLINE void add_block(sums sum, const struct tile *o, uint32_t b,
-                             const uint8_t *block, struct panel_format f,
-                             uint32_t tokens)
+                             const uint8_t *block, struct shape f)
 {
-    const uint8_t *at = o->scales;
+    const uint8_t *at = o->scales + o->v0 * 8;
+    const uint8_t *own = o->scales + 4 * PANEL_ROWS + o->v0 * 4;
     dots acc;
 
-    dot_block(acc, o, b, block, f, tokens, 0, 2);
+    dot_block(acc, o, b, block, f, 0, 2);
     if (f.scales == SCALES_K)
         at += b / SUPER_BLOCKS * (4 + 2 * SUPER_BLOCKS) * PANEL_ROWS;
     else
         at += b * (f.scales == SCALES_D ? 2 : 4) * PANEL_ROWS;
+    own += b / SUPER_BLOCKS * (4 + 2 * SUPER_BLOCKS) * PANEL_ROWS +
+           b % SUPER_BLOCKS * 2 * PANEL_ROWS;
     UNROLL
-    for (uint32_t v = 0; v < VECTORS; v++) {
+    for (uint32_t v = 0; v < f.vectors; v++) {
         float32x4_t s = load_halves(at + v * 8);
 
         if (f.scales == SCALES_DM) {
             float32x4_t m = load_halves(at + 2 * PANEL_ROWS + v * 8);
 
-            add_min(sum, o, b, v, m, tokens);
+            add_min(sum, o, b, v, m, f);
         } else if (f.scales == SCALES_K) {
-            const uint8_t *own = at + 4 * PANEL_ROWS + v * 4 +
-                                 b % SUPER_BLOCKS * 2 * PANEL_ROWS;
             float32x4_t m = load_halves(at + 2 * PANEL_ROWS + v * 8);
-            int32x4_t whole_m = load_bytes(own + PANEL_ROWS);
+            int32x4_t whole_m = load_bytes(own + PANEL_ROWS + v * 4);
 
             m = vmulq_f32(vnegq_f32(m), vcvtq_f32_s32(whole_m));
-            add_min(sum, o, b, v, m, tokens);
-            s = vmulq_f32(s, vcvtq_f32_s32(load_bytes(own)));
+            add_min(sum, o, b, v, m, f);
+            s = vmulq_f32(s, vcvtq_f32_s32(load_bytes(own + v * 4)));
         }
-        add_scaled(sum, acc, o, b, v, s, tokens);
+        add_scaled(sum, acc, o, b, v, s, f);
     }
 }
 
 /* K6: the halves have their own integer scales, which stay in integers; one
  * after the other, or their sums would not fit the registers. */
 ALWAYS_INLINE void add_block_k6(sums sum, const struct tile *o, uint32_t b,
-                                const uint8_t *block, struct panel_format f,
-                                uint32_t tokens)
+                                const uint8_t *block, struct shape f)
 {
-    const uint8_t *at =
+    const uint8_t *super =
         o->scales + b / SUPER_BLOCKS * (2 + 2 * SUPER_BLOCKS) * PANEL_ROWS;
+    const uint8_t *at = super + o->v0 * 8;
     const uint8_t *own =
-        at + 2 * PANEL_ROWS + b % SUPER_BLOCKS * 2 * PANEL_ROWS;
+        super + 2 * PANEL_ROWS + b % SUPER_BLOCKS * 2 * PANEL_ROWS + o->v0 * 4;
     dots acc, second;
 
-    dot_block(acc, o, b, block, f, tokens, 0, 1);
+    dot_block(acc, o, b, block, f, 0, 1);
     UNROLL
-    for (uint32_t v = 0; v < VECTORS; v++) {
+    for (uint32_t v = 0; v < f.vectors; v++) {
         int32x4_t scale = load_signed_bytes(own + v * 4);
 
         UNROLL
-        for (uint32_t t = 0; t < tokens; t++)
+        for (uint32_t t = 0; t < f.tokens; t++)
             acc[t][v] = vmulq_s32(acc[t][v], scale);
     }
-    dot_block(second, o, b, block, f, tokens, 1, 2);
+    dot_block(second, o, b, block, f, 1, 2);
     UNROLL
-    for (uint32_t v = 0; v < VECTORS; v++) {
+    for (uint32_t v = 0; v < f.vectors; v++) {
         int32x4_t scale = load_signed_bytes(own + PANEL_ROWS + v * 4);
 
         UNROLL
-        for (uint32_t t = 0; t < tokens; t++)
+        for (uint32_t t = 0; t < f.tokens; t++)
             acc[t][v] = vmlaq_s32(acc[t][v], second[t][v], scale);
-        add_scaled(sum, acc, o, b, v, load_halves(at + v * 8), tokens);
+        add_scaled(sum, acc, o, b, v, load_halves(at + v * 8), f);
     }
 }
 
 /* ---- the whole --------------------------------------------------------- */
 
-/* n <= 16 rows of `tokens` tokens to y. */
-ALWAYS_INLINE void tile(float *const y[TILE_TOKENS], const struct tile *o,
-                        struct panel_format f, uint32_t tokens, uint32_t n,
-                        uint32_t n_blocks)
+/* The first n of the tile's rows to y. */
+ALWAYS_INLINE void run_tile(float *const y[TILE_TOKENS], const struct tile *o,
+                            struct shape f, uint32_t n, uint32_t n_blocks)
 {
     const uint8_t *block = o->blocks;
     sums sum;
 
     UNROLL
-    for (uint32_t t = 0; t < tokens; t++) {
+    for (uint32_t t = 0; t < f.tokens; t++) {
         UNROLL
-        for (uint32_t v = 0; v < VECTORS; v++)
+        for (uint32_t v = 0; v < f.vectors; v++)
             sum[t][v] = vdupq_n_f32(0);
     }
     for (uint32_t b = 0; b < n_blocks; b++) {
         if (f.scales == SCALES_K6)
-            add_block_k6(sum, o, b, block, f, tokens);
+            add_block_k6(sum, o, b, block, f);
         else
-            add_block(sum, o, b, block, f, tokens);
+            add_block(sum, o, b, block, f);
         block += PANEL_ROWS * PANEL_BLOCK / 8 * f.bits;
     }
     UNROLL
-    for (uint32_t t = 0; t < tokens; t++) {
+    for (uint32_t t = 0; t < f.tokens; t++) {
         float row[PANEL_ROWS];
 
         UNROLL
-        for (uint32_t v = 0; v < VECTORS; v++)
+        for (uint32_t v = 0; v < f.vectors; v++)
             vst1q_f32(row + v * LANES, sum[t][v]);
         memcpy(y[t], row, n * sizeof(float));
     }
@@ -311,16 +324,19 @@ struct product {
     size_t ldy;
     const struct q8_block *x;
     const uint32_t *rows;
-    uint32_t m, n_blocks;
+    uint32_t m, n, n_blocks;
 };
 
-/* Tokens i .. i + tokens of one panel, whose n rows go to columns j on. */
+/* Tokens i .. i + tokens of the panel in o, whose rows are columns j on. */
 ALWAYS_INLINE void some_tokens(const struct product *p, struct tile *o,
-                               struct panel_format f, uint32_t i,
-                               uint32_t tokens, uint32_t j, uint32_t n)
+                               struct shape f, uint32_t tokens, uint32_t i,
+                               uint32_t j)
 {
+    uint32_t n = p->n - j < PANEL_ROWS ? p->n - j : PANEL_ROWS;
     float *y[TILE_TOKENS];
 
+    f.tokens = tokens;
+    f.vectors = tokens > 2 ? VECTORS / 2 : VECTORS;
     UNROLL
     for (uint32_t t = 0; t < tokens; t++) {
         size_t at = p->rows != NULL ? p->rows[i + t] : i + t;
@@ -328,30 +344,38 @@ ALWAYS_INLINE void some_tokens(const struct product *p, struct tile *o,
         o->x[t] = p->x + at * p->n_blocks;
         y[t] = p->y + (i + t) * p->ldy + j;
     }
-    tile(y, o, f, tokens, n, p->n_blocks);
+    for (uint32_t row = 0; row < n; row += f.vectors * LANES) {
+        uint32_t here = n - row;
+
+        here = here < f.vectors * LANES ? here : f.vectors * LANES;
+        o->v0 = row / LANES;
+        run_tile(y, o, f, here, p->n_blocks);
+        UNROLL
+        for (uint32_t t = 0; t < tokens; t++)
+            y[t] += here;
+    }
 }
 
 ALWAYS_INLINE void qmatmul(const struct product *p, const void *panels,
-                           enum dtype dtype, struct panel_format f, uint32_t n)
+                           enum dtype dtype, struct shape f)
 {
     uint32_t cols = p->n_blocks * PANEL_BLOCK;
     size_t scale_bytes = panel_scale_bytes(dtype, cols);
     size_t each = panel_bytes(dtype, cols);
     struct tile o = {.scales = panels};
 
-    for (uint32_t j = 0; j < n; j += PANEL_ROWS, o.scales += each) {
-        uint32_t here = n - j < PANEL_ROWS ? n - j : PANEL_ROWS;
+    for (uint32_t j = 0; j < p->n; j += PANEL_ROWS, o.scales += each) {
         uint32_t i = 0;
 
         o.blocks = o.scales + scale_bytes;
         for (; p->m - i >= 4; i += 4)
-            some_tokens(p, &o, f, i, 4, j, here);
+            some_tokens(p, &o, f, 4, i, j);
         if (p->m - i >= 2) {
-            some_tokens(p, &o, f, i, 2, j, here);
+            some_tokens(p, &o, f, 2, i, j);
             i += 2;
         }
         if (i < p->m)
-            some_tokens(p, &o, f, i, 1, j, here);
+            some_tokens(p, &o, f, 1, i, j);
     }
 }
 
@@ -362,10 +386,10 @@ ALWAYS_INLINE void qmatmul(const struct product *p, const void *panels,
         const uint32_t *restrict rows, const void *restrict panels,       \
         uint32_t m, uint32_t n, uint32_t n_blocks)                        \
     {                                                                     \
-        struct product p = {y, ldy, x, rows, m, n_blocks};                \
-        struct panel_format f = {bits, scales, zero};                     \
+        struct product p = {y, ldy, x, rows, m, n, n_blocks};             \
+        struct shape f = {bits, scales, zero, 0, 0};                      \
                                                                           \
-        qmatmul(&p, panels, dtype, f, n);                                 \
+        qmatmul(&p, panels, dtype, f);                                    \
     }
 
 DEFINE_FOR(q4_0, DTYPE_Q4_0, 4, SCALES_D, 8)

@@ -27,7 +27,8 @@ static float dot(const float *a, const float *b, uint32_t n)
     for (; n - i >= LANES; i += LANES)
         s[0] = vfmaq_f32(s[0], vld1q_f32(a + i), vld1q_f32(b + i));
     if (i < n)
-        s[1] = vfmaq_f32(s[1], load_part(a + i, n - i), load_part(b + i, n - i));
+        s[1] =
+            vfmaq_f32(s[1], load_part(a + i, n - i), load_part(b + i, n - i));
     return vaddvq_f32(vaddq_f32(vaddq_f32(s[0], s[1]), vaddq_f32(s[2], s[3])));
 }
 
@@ -91,7 +92,8 @@ static void softmax(float *x, uint32_t n)
 
 ALWAYS_INLINE float32x4_t silu_lanes(float32x4_t gate, float32x4_t up)
 {
-    float32x4_t below = vaddq_f32(vdupq_n_f32(1.0f), exp_lanes(vnegq_f32(gate)));
+    float32x4_t below =
+        vaddq_f32(vdupq_n_f32(1.0f), exp_lanes(vnegq_f32(gate)));
 
     return vmulq_f32(vdivq_f32(gate, below), up);
 }

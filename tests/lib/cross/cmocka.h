@@ -31,7 +31,7 @@ __attribute__((noinline)) static void cross_check(bool ok, const char *what,
 
 #define cmocka_unit_test(f) \
     {                       \
-        #f, f               \
+#f, f               \
     }
 #define cmocka_run_group_tests(tests, setup, teardown) \
     cross_run(tests, sizeof(tests) / sizeof((tests)[0]))
