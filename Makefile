@@ -142,7 +142,8 @@ cross_src := $(filter-out model/kernels/gemm_blas.c,$(wildcard model/kernels/*.c
 cross_bin := $(patsubst tests/kernels/%.c,$(X)/%,\
              $(filter-out %/check_gemm.c,$(wildcard tests/kernels/*.c)))
 cross: ## the kernels for AArch64, under qemu (nothing where there is no compiler)
-	@if command -v $(firstword $(CROSS_CC)) $(firstword $(CROSS_RUN)) >/dev/null; then \
+	@if command -v $(firstword $(CROSS_CC)) >/dev/null && \
+	    command -v $(firstword $(CROSS_RUN)) >/dev/null; then \
 	    CFLAGS=-Itests/lib/cross $(MAKE) --no-print-directory $(jobs) SAN= \
 	        CC="$(CROSS_CC)" B=$(X) cross-programs && \
 	    LFMD_EXPECT_ISA=neon RUN="$(CROSS_RUN)" tests/tools/run_tests.sh $(X)/logs $(cross_bin); \
