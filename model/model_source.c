@@ -290,17 +290,17 @@ static bool is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The revision in refs/main; false when there is none to believe. */
-static bool read_main(const char *repo, char rev[65])
+/* The revision in refs/main: 1, or 0 when there is none to believe. */
+static int read_main(const char *repo, char rev[65], struct err *err)
 {
-    char *path = NULL;
-    struct err ignored;
-    if (join(&path, repo, "refs/main", &ignored) != 0)
-        return false;
+    char *path;
+    int rc = join(&path, repo, "refs/main", err);
+    if (rc != 0)
+        return rc;
     FILE *f = fopen(path, "r");
     mem_free(path);
     if (f == NULL)
-        return false;
+        return 0;
     size_t n = fread(rev, 1, 64, f);
     fclose(f);
     while (n > 0 && isspace((unsigned char)rev[n - 1]))
@@ -308,7 +308,7 @@ static bool read_main(const char *repo, char rev[65])
     rev[n] = '\0';
     for (size_t i = 0; i < n; i++)
         if (!is_id_char(rev[i]))
-            return false;
+            return 0;
     return n > 0 && rev[0] != '.';
 }
 
@@ -349,7 +349,8 @@ static int find_snapshot(const char *repo, char **out, struct err *err)
     int rc = join(&snapshots, repo, "snapshots", err);
     if (rc != 0)
         return rc;
-    if (read_main(repo, rev)) {
+    rc = read_main(repo, rev, err);
+    if (rc == 1) {
         rc = join(out, snapshots, rev, err);
         if (rc == 0 && !is_dir(*out)) {
             mem_free(*out);
