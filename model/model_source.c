@@ -29,9 +29,7 @@ struct gguf_names {
 
 /* ---- names --------------------------------------------------------------- */
 
-/* The length of a GGUF file's name without ".gguf" and without the number of
- * its part. */
-static size_t stem_length(const char *name)
+size_t model_source_stem(const char *name)
 {
     size_t n = strlen(name), tail = sizeof SPLIT_TAIL - 1;
     if (n > 5 && strcasecmp(name + n - 5, ".gguf") == 0)
@@ -49,8 +47,8 @@ static size_t stem_length(const char *name)
 
 static bool same_model(const char *a, const char *b)
 {
-    size_t n = stem_length(a);
-    return n == stem_length(b) && memcmp(a, b, n) == 0;
+    size_t n = model_source_stem(a);
+    return n == model_source_stem(b) && memcmp(a, b, n) == 0;
 }
 
 static void names_deinit(struct gguf_names *l)
@@ -89,7 +87,7 @@ static int by_name(const void *a, const void *b)
 /* True when `name` says it is quantised so: "model-Q4_K_M.gguf". */
 static bool has_quant(const char *name, const char *quant)
 {
-    size_t n = strlen(quant), end = stem_length(name);
+    size_t n = strlen(quant), end = model_source_stem(name);
     for (size_t i = 0; n > 0 && i + n <= end; i++) {
         bool starts = i == 0 || !isalnum((unsigned char)name[i - 1]);
         bool ends = i + n == end || name[i + n] == '-' || name[i + n] == '.';

@@ -16,6 +16,7 @@
 #define LFMD_MODEL_MODEL_SOURCE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "model/base/err.h"
 
@@ -27,6 +28,11 @@ struct model_source {
 /* On failure *src is empty and the sentence says where was looked. */
 int model_source_find(struct model_source *src, const char *word,
                       struct err *err);
+
+/* The length of a GGUF file's name without ".gguf" and without the number of
+ * its part: what the model is called. */
+size_t model_source_stem(const char *name);
+
 void model_source_deinit(struct model_source *src);
 
 #endif

@@ -75,7 +75,7 @@ void banner_ready(const struct model *m, const struct engine *e,
         fprintf(stderr,
                 "No --model was given: serving the bundled demo model, a toy "
                 "with 3.5 million\nparameters. For real work: lfmd --model "
-                "DIR\n");
+                "MODEL.gguf\n");
     fprintf(stderr,
             "model    %s: %.3g billion parameters, %.2f GB\n"
             "compute  %u threads, %s kernels, OpenBLAS %s\n"
