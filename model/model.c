@@ -240,7 +240,7 @@ static int open_parts(struct model *m, const struct model_options *o,
         (rc = open_template(m, o, err)) != 0 ||
         (rc = open_kernels(m, o, err)) != 0)
         return rc;
-    rc = weights_open(&m->weights, o->path, &m->hp, progress, user, err);
+    rc = weights_open(&m->weights, o->path, &m->hp, NULL, progress, user, err);
     if (rc == 0)
         rc = open_cache(m, o, err);
     if (rc == 0)

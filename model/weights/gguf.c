@@ -597,6 +597,11 @@ const char *gguf_file_name(const struct gguf *g)
     return g->parts[0].name != NULL ? g->parts[0].name : "(memory)";
 }
 
+bool gguf_is_mapped(const struct gguf *g)
+{
+    return g->parts[0].map.base != NULL;
+}
+
 /* ---- tensors ----------------------------------------------------------- */
 
 uint64_t gguf_n_tensors(const struct gguf *g)
@@ -618,6 +623,6 @@ void gguf_will_need(const struct gguf *g, const struct gguf_tensor *t)
 /* Memory that is not a file's would be lost. */
 void gguf_release(const struct gguf *g, const struct gguf_tensor *t)
 {
-    if (g->parts[0].map.base != NULL)
+    if (gguf_is_mapped(g))
         map_release(t->data, t->bytes);
 }

@@ -80,14 +80,9 @@ void map_will_need(const void *at, size_t n)
     (void)advise_all(at, n, MADV_WILLNEED);
 }
 
-/* A page that is shared with a neighbour stays. */
 void map_release(const void *at, size_t n)
 {
-    uintptr_t mask = page_mask();
-    uintptr_t begin = ((uintptr_t)at + mask) & ~mask;
-    uintptr_t end = ((uintptr_t)at + n) & ~mask;
-    if (begin < end)
-        (void)madvise((void *)begin, (size_t)(end - begin), MADV_DONTNEED);
+    (void)advise_all(at, n, MADV_DONTNEED);
 }
 
 void map_touch(const void *at, size_t n)

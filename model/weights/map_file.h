@@ -22,9 +22,9 @@ int map_file(struct mapping *out, const char *path, size_t least,
              struct err *err);
 void map_close(struct mapping *m); /* zeroed or closed is fine */
 
-/* About [at, at + n), which may lie anywhere in address space: its pages will
- * be read soon; its whole pages are not needed in memory any more and can be
- * read again from the file. */
+/* About [at, at + n): its pages will be read soon; none of them is needed in
+ * memory any more (a neighbour on a shared page is read again from the file:
+ * for mappings of files only). */
 void map_will_need(const void *at, size_t n);
 void map_release(const void *at, size_t n);
 
