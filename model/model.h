@@ -22,14 +22,12 @@
 #include "model/template/template.h"
 #include "model/text/tokenizer.h"
 #include "model/weights/generation.h"
-#include "model/weights/gguf.h"
 #include "model/weights/hparams.h"
 #include "model/weights/weights.h"
 
 struct model {
     struct hparams hp;
     struct generation_defaults gen;
-    struct gguf *gguf;              /* owned; NULL: safetensors */
     struct weights *weights;        /* owned */
     struct tokenizer *tokenizer;    /* owned */
     struct template *chat_template; /* owned; NULL: the model has none */
