@@ -35,8 +35,8 @@ def plain(golden):
 def ask(daemon, case, **kw):
     more = {"tools": case["tools"]} if case["tools"] else {}
     return daemon.client().chat.completions.create(
-        model="x", messages=case["messages"], max_tokens=64,
-        **{**GREEDY, **more, **kw})
+        model="x", messages=case["messages"],
+        **{"max_tokens": 64, **GREEDY, **more, **kw})
 
 
 def test_f32_says_what_the_goldens_say(f32, demo_golden):
