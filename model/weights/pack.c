@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "model/base/alloc.h"
 #include "model/kernels/panel.h"
@@ -15,6 +16,7 @@
 
 #define PIECE_BYTES ((size_t)1 << 20) /* of the file */
 #define HUGE_PAGE ((size_t)2 << 20)
+#define FAULT_AROUND ((size_t)64 << 10)
 #define LINE 64u
 #define MAX_THREADS 256u
 
@@ -161,6 +163,15 @@ static bool encode_piece(struct scratch *s, char *dst, const char *src,
 
 /* ---- running ----------------------------------------------------------- */
 
+/* Bringing in a piece also maps what is in memory just before it: the end of
+ * the last piece, given back already. */
+static void release(const struct piece *p, const char *at, size_t n)
+{
+    size_t before = (size_t)(at - p->job->src);
+    before = before < FAULT_AROUND ? before : FAULT_AROUND;
+    map_release(at - before, n + before);
+}
+
 static bool do_piece(struct scratch *s, const struct piece *p)
 {
     const struct pack_job *job = p->job;
@@ -178,7 +189,7 @@ static bool do_piece(struct scratch *s, const struct piece *p)
     else
         ok = encode_piece(s, (char *)(uintptr_t)m.data, src, p);
     if (job->mapped)
-        map_release(at, n);
+        release(p, at, n);
     return ok;
 }
 
@@ -243,14 +254,16 @@ static int take_scratch(struct scratch *s, const struct run *r, struct err *err)
                : err_nomem(err, "a row to quantise");
 }
 
-/* Whole huge pages only, so that no slab takes more than it needs. */
+/* Aligned to a line only: slabs then lie side by side, without a hole that a
+ * huge page would fill, and the kernel joins them. */
 static void *take_slab(size_t n)
 {
-    bool large = n >= HUGE_PAGE;
-    void *slab = mem_alloc_aligned(large ? HUGE_PAGE : LINE, n);
+    char *slab = mem_alloc_aligned(LINE, n);
 #ifdef MADV_HUGEPAGE
-    if (slab != NULL && large)
-        (void)madvise(slab, n / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t skip = (page - (uintptr_t)slab % page) % page;
+    if (slab != NULL && n >= HUGE_PAGE)
+        (void)madvise(slab + skip, n - skip, MADV_HUGEPAGE);
 #endif
     return slab;
 }
