@@ -17,6 +17,7 @@
 #define PIECE_BYTES ((size_t)1 << 20) /* of the file */
 #define HUGE_PAGE ((size_t)2 << 20)
 #define FAULT_AROUND ((size_t)64 << 10)
+#define LOOK_AHEAD ((size_t)8 << 20)
 #define LINE 64u
 #define MAX_THREADS 256u
 
@@ -163,13 +164,35 @@ static bool encode_piece(struct scratch *s, char *dst, const char *src,
 
 /* ---- running ----------------------------------------------------------- */
 
-/* Bringing in a piece also maps what is in memory just before it: the end of
- * the last piece, given back already. */
-static void release(const struct piece *p, const char *at, size_t n)
+/* [at - before, at + n + after), cut to what the job's matrices span. */
+static void around(const struct pack_job *job, const char **at, size_t *n,
+                   size_t before, size_t after)
 {
-    size_t before = (size_t)(at - p->job->src);
-    before = before < FAULT_AROUND ? before : FAULT_AROUND;
-    map_release(at - before, n + before);
+    size_t one = (size_t)job->out[0].rows * row_bytes(job);
+    size_t skip = (size_t)(*at - job->src);
+    size_t left = (job->n - 1) * job->stride + one - skip - *n;
+    before = before < skip ? before : skip;
+    *at -= before;
+    *n += before + (after < left ? after : left);
+}
+
+/* Bringing in a piece also maps what is in memory beside it: ends of pieces
+ * that were given back already. */
+static void release(const struct pack_job *job, const char *at, size_t n)
+{
+    around(job, &at, &n, FAULT_AROUND, FAULT_AROUND);
+    map_release(at, n);
+}
+
+/* The disk reads ahead of the threads. */
+static void bring_in(const struct pack_job *job, const char *at, size_t n)
+{
+    const char *ahead = at;
+    size_t n_ahead = n;
+    around(job, &ahead, &n_ahead, 0, LOOK_AHEAD);
+    if (n_ahead == n + LOOK_AHEAD)
+        map_will_need(at + LOOK_AHEAD, n);
+    map_touch(at, n);
 }
 
 static bool do_piece(struct scratch *s, const struct piece *p)
@@ -180,7 +203,7 @@ static bool do_piece(struct scratch *s, const struct piece *p)
     const char *at = src + p->row0 * row_bytes(job);
     size_t n = (size_t)(p->row1 - p->row0) * row_bytes(job);
     bool ok = true;
-    map_touch(at, n);
+    bring_in(job, at, n);
     if (!makes_panels(job))
         return true;
     if (job->from == m.dtype)
@@ -189,7 +212,7 @@ static bool do_piece(struct scratch *s, const struct piece *p)
     else
         ok = encode_piece(s, (char *)(uintptr_t)m.data, src, p);
     if (job->mapped)
-        release(p, at, n);
+        release(job, at, n);
     return ok;
 }
 
