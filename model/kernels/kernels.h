@@ -84,6 +84,10 @@ typedef void matmul_fn(float *restrict y, size_t ldy, const float *restrict x,
                        size_t ldx, const void *restrict w, uint32_t m,
                        uint32_t n, uint32_t k);
 
+/* A block whose largest |x| is below this is quantised to zeros: 127 / x would
+ * leave the floats. */
+#define Q8_TINY 1e-30f
+
 /* 32 quantised activations of one token.  x is about scale * q. */
 struct q8_block {
     float scale;        /* largest |x| / 127 */
@@ -93,8 +97,8 @@ struct q8_block {
 };
 
 /* dst[b] = x[32 b .. 32 b + 32), rounded to nearest, ties to even;
- * 0 for a block of zeros.  x is finite: otherwise the numbers are unspecified.
- * Every instruction set gives the same bits. */
+ * zeros for a block below Q8_TINY.  x is finite: otherwise the numbers are
+ * unspecified. Every instruction set gives the same bits. */
 typedef void quantize_fn(struct q8_block *restrict dst, const float *restrict x,
                          uint32_t n_blocks);
 

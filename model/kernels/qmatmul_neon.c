@@ -57,7 +57,7 @@ static void quantize(struct q8_block *restrict dst, const float *restrict x,
         for (uint32_t i = 0; i < PANEL_BLOCK; i += LANES)
             largest = vmaxnmq_f32(largest, vabsq_f32(vld1q_f32(x + i)));
         max = vmaxnmvq_f32(largest);
-        inverse = max > 0 ? 127.0f / max : 0;
+        inverse = max >= Q8_TINY ? 127.0f / max : 0;
         sum[0] = round_half(dst->q, x, inverse);
         sum[1] = round_half(dst->q + 16, x + 16, inverse);
         dst->scale = max / 127.0f;
