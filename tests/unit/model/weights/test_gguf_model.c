@@ -358,7 +358,7 @@ TEST(short_memory_is_an_error_and_no_leak)
 static void quantised(enum dtype t)
 {
     struct hparams hp;
-    struct weights *plain, *w;
+    struct weights *plain = NULL, *w = NULL;
     struct weights_need need;
     struct err err = {0};
     const struct weights_options options = {true, t, 2};
@@ -402,7 +402,7 @@ TEST(rows_that_are_no_whole_blocks_stay)
 {
     UNUSED_STATE; /* HUB has rows of 48 and 24 */
     struct hparams hp;
-    struct weights *w;
+    struct weights *w = NULL;
     struct err err = {0};
     const struct weights_options options = {true, DTYPE_Q8_0, 2};
     if (hparams_load(&hp, HUB, &err) != 0 ||
