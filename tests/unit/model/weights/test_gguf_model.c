@@ -18,14 +18,19 @@ struct bytes {
     size_t n;
 };
 
-static struct bytes read_mixed(void)
+static struct bytes read_file(const char *path)
 {
-    FILE *in = fopen(MIXED, "rb");
+    FILE *in = fopen(path, "rb");
     assert_non_null(in);
     struct bytes b = {mem_alloc(2u << 20), 0};
     b.n = fread(b.p, 1, 2u << 20, in);
     fclose(in);
     return b;
+}
+
+static struct bytes read_mixed(void)
+{
+    return read_file(MIXED);
 }
 
 /* The place of `key` in the file, for overwriting. */
@@ -398,6 +403,29 @@ TEST(floats_are_quantised_when_asked)
     quantised(DTYPE_Q8_0);
 }
 
+TEST(what_is_not_finite_cannot_be_quantised)
+{
+    UNUSED_STATE;
+    struct bytes b = read_file(ALIASES);
+    struct gguf *g;
+    struct hparams hp;
+    struct weights *w;
+    struct err err = {0};
+    const struct weights_options options = {true, DTYPE_Q4_0, 2};
+    const uint32_t infinite = 0x7F800000;
+    assert_int_equal(gguf_parse(&g, b.p, b.n, NULL), 0);
+    assert_int_equal(hparams_from_gguf(&hp, g, NULL), 0);
+    const struct gguf_tensor *t =
+        gguf_find(g, "blk.0.shortconv.out_proj.weight");
+    memcpy(b.p + ((const char *)t->data - b.p) + 400, &infinite, 4);
+    assert_int_equal(weights_open_gguf(&w, g, &hp, &options, NULL, NULL, &err),
+                     -ERR_FORMAT);
+    assert_non_null(strstr(err.text, "blk.0.shortconv.out_proj.weight holds a "
+                                     "value that is not finite"));
+    hparams_deinit(&hp);
+    mem_free(b.p);
+}
+
 TEST(rows_that_are_no_whole_blocks_stay)
 {
     UNUSED_STATE; /* HUB has rows of 48 and 24 */
@@ -428,6 +456,7 @@ int main(void)
         cmocka_unit_test(a_shape_that_the_numbers_do_not_give_is_refused),
         cmocka_unit_test(short_memory_is_an_error_and_no_leak),
         cmocka_unit_test(floats_are_quantised_when_asked),
+        cmocka_unit_test(what_is_not_finite_cannot_be_quantised),
         cmocka_unit_test(rows_that_are_no_whole_blocks_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
