@@ -56,7 +56,8 @@ struct run {
     uint32_t late;              /* steps to wait before starting */
 };
 
-static void bed_init(struct bed *b, const char *dir, const char *isa)
+static void bed_init(struct bed *b, const char *dir, const char *isa,
+                     enum kv_format format)
 {
     struct err err = {0};
     memset(b, 0, sizeof *b);
@@ -68,7 +69,7 @@ static void bed_init(struct bed *b, const char *dir, const char *isa)
     const struct kernels *kernels = kernels_select(isa, &err);
     if (kernels == NULL)
         fail_msg("%s", err.text);
-    assert_int_equal(cache_new(&b->cache, &b->hp, 256, MAX_CASES, &err), 0);
+    assert_int_equal(cache_new(&b->cache, &b->hp, format, 256, MAX_CASES, &err), 0);
     const struct forward_parts parts = {&b->hp, b->weights, kernels, b->cache};
     const struct forward_limits limits = {2, MAX_TOKENS, MAX_TOKENS};
     assert_int_equal(forward_new(&b->forward, &parts, &limits, &err), 0);
