@@ -18,19 +18,19 @@
 enum { MAX_TOKENS = 1024, MAX_CASES = 16 };
 
 /* How far log-probabilities may be from transformers' (float32 there too, but
- * another order of summation), each and on average over a run, and from another
- * way to run the same.
+ * another order of summation), each and on average over a checkpoint, and from
+ * another way to run the same.
  *
  * Rounded keys and values move every token a little and now and then an expert,
  * which moves one token a lot: measured on the checkpoints 2.5e-3 on average
- * and 0.3 at most as F16, 0.1 (a short run) and 1.4 as Q8.  Q8 may change greedy tokens of
+ * and 0.3 at most as F16, 3.2e-2 and 1.4 as Q8.  Q8 may change greedy tokens of
  * checkpoints with random weights, not of the demo. */
 static const struct bar {
     float each, mean, self;
 } bars[N_KV_FORMATS] = {
     [KV_F32] = {1e-3f, 1e-3f, 1e-4f},
     [KV_F16] = {0.5f, 5e-3f, 1e-3f},
-    [KV_Q8] = {2.0f, 0.15f, 1e-2f},
+    [KV_Q8] = {2.0f, 5e-2f, 1e-2f},
 };
 
 /* What one golden says. */
@@ -51,6 +51,8 @@ struct expected {
 struct bed {
     struct hparams hp;
     enum kv_format format;
+    double off; /* sum of all differences */
+    uint32_t n_compared;
     struct weights *weights;
     struct cache *cache;
     struct forward *forward;
@@ -205,19 +207,12 @@ static void check_near(float got, float want, float tolerance, const char *what,
                  (double)got, (double)want, (double)tolerance);
 }
 
-/* Differences of one run. */
-struct tally {
-    float each; /* bar */
-    double sum;
-    uint32_t n;
-};
-
-static void compare(struct tally *t, float got, float want, const char *what,
+static void compare(struct bed *b, float got, float want, const char *what,
                     uint32_t at)
 {
-    check_near(got, want, t->each, what, at);
-    t->sum += fabs((double)got - (double)want);
-    t->n++;
+    check_near(got, want, bars[b->format].each, what, at);
+    b->off += fabs((double)got - (double)want);
+    b->n_compared++;
 }
 
 static bool same_greedy(const struct run *r)
@@ -226,27 +221,24 @@ static bool same_greedy(const struct run *r)
                   r->want->n_greedy * sizeof(token_id)) == 0;
 }
 
-static void check_run(const struct run *r, const struct bed *b)
+static void check_run(const struct run *r, struct bed *b)
 {
     const struct expected *w = r->want;
-    struct tally t = {.each = bars[b->format].each};
     for (uint32_t i = 0; i < w->n_top; i++)
-        compare(&t, logprob_of(r->last_logits, b->hp.n_vocab, w->top[i]),
+        compare(b, logprob_of(r->last_logits, b->hp.n_vocab, w->top[i]),
                 w->top_logprobs[i], "log-probability of alternative", i);
     for (uint32_t i = 1; w->has_prompt_logprobs && i < w->n_prompt; i++)
-        compare(&t, r->logprobs[i], w->prompt_logprobs[i],
+        compare(b, r->logprobs[i], w->prompt_logprobs[i],
                 "log-probability of prompt token", i);
     for (uint32_t i = 0; i < w->n_last_logits; i++)
-        compare(&t, r->last_logits[i], w->last_logits[i], "logit", i);
+        compare(b, r->last_logits[i], w->last_logits[i], "logit", i);
     bool demo = !w->has_prompt_logprobs;
     if (b->format != KV_Q8 || demo)
         assert_true(same_greedy(r));
     if (same_greedy(r) && w->has_greedy_logprobs)
         for (uint32_t i = 0; i < w->n_greedy; i++)
-            compare(&t, r->logprobs[w->n_prompt + i], w->greedy_logprobs[i],
+            compare(b, r->logprobs[w->n_prompt + i], w->greedy_logprobs[i],
                     "log-probability of greedy token", i);
-    if (t.n > 0 && t.sum / t.n > (double)bars[b->format].mean)
-        fail_msg("log-probabilities differ by %g on average", t.sum / t.n);
 }
 
 static void check_same(const struct run *a, const struct run *b,
@@ -294,6 +286,8 @@ static void check_cases(const char *dir, const char *isa, enum kv_format format,
         check_same(&other[i], &alone[i], b.format);
         run_deinit(&other[i], &b);
     }
+    if (b.off > b.n_compared * (double)bars[format].mean)
+        fail_msg("%s differs by %g on average", dir, b.off / b.n_compared);
     assert_true(cache_validate(b.cache));
     mem_free(alone);
     mem_free(other);
