@@ -67,7 +67,7 @@ int cache_parse_format(enum kv_format *out, const char *name, struct err *err)
         const char *name;
         enum kv_format format;
     } names[] = {
-        {"", KV_F16}, {"f16", KV_F16}, {"f32", KV_F32},
+        {"", KV_F16},  {"f16", KV_F16}, {"f32", KV_F32},
         {"q8", KV_Q8}, {"q8_0", KV_Q8},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

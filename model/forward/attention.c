@@ -130,8 +130,8 @@ static void attend_member(void *arg, uint32_t part, uint32_t n_parts)
         uint32_t n_runs =
             (slice->n_tokens + a->item_tokens - 1) / a->item_tokens;
         for (; item - before < n_runs * n_cuts; item = take(a)) {
-            uint32_t i = (n_runs - 1 - (item - before) / n_cuts) *
-                         a->item_tokens;
+            uint32_t i =
+                (n_runs - 1 - (item - before) / n_cuts) * a->item_tokens;
             uint32_t head = (item - before) % n_cuts * a->item_heads;
             attend_tokens(a, part, slice, i,
                           smaller(i + a->item_tokens, slice->n_tokens), head,

@@ -130,8 +130,8 @@ ALWAYS_INLINE void store_f16(char *at, size_t step, const float *x, uint32_t n)
 
     for (uint32_t d = 0; d < n; d += VEC_LANES) {
         /* min and max return their second operand when it is NaN */
-        __m256 v = _mm256_max_ps(least,
-                                 _mm256_min_ps(most, load_some(x + d, n - d)));
+        __m256 v =
+            _mm256_max_ps(least, _mm256_min_ps(most, load_some(x + d, n - d)));
 
         _mm_storeu_si128((void *)eight,
                          _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
@@ -157,8 +157,8 @@ ALWAYS_INLINE float store_q8(char *at, size_t step, const float *x, uint32_t n)
     nan = sum_lanes(nans); /* 0, or NaN when some x is none or infinite */
     inverse = most > 1e-30f && nan == 0 ? 127.0f / most : 0;
     for (uint32_t d = 0; d < n; d += VEC_LANES) {
-        __m256 v = _mm256_mul_ps(load_some(x + d, n - d),
-                                 _mm256_set1_ps(inverse));
+        __m256 v =
+            _mm256_mul_ps(load_some(x + d, n - d), _mm256_set1_ps(inverse));
 
         _mm256_storeu_si256((void *)eight, _mm256_cvtps_epi32(v));
         for (uint32_t i = 0; i < VEC_LANES && d + i < n; i++)

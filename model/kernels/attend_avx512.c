@@ -68,9 +68,9 @@ ALWAYS_INLINE vec v_exp(vec x)
     const __m512 lowest = _mm512_set1_ps(-87.3f);
     __mmask16 keep = _mm512_cmp_ps_mask(x, lowest, _CMP_NLT_UQ);
     __m512 c = _mm512_max_ps(lowest, x); /* lets NaN through */
-    __m512 n = _mm512_roundscale_ps(
-        _mm512_mul_ps(c, _mm512_set1_ps(1.44269504f)),
-        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 n =
+        _mm512_roundscale_ps(_mm512_mul_ps(c, _mm512_set1_ps(1.44269504f)),
+                             _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), c);
     __m512 p = _mm512_set1_ps(1.9875691500e-4f);
 
@@ -93,14 +93,14 @@ ALWAYS_INLINE float v_first(vec v)
 /* The upper half's lanes to the lower's, then as eight lanes. */
 ALWAYS_INLINE float v_sum(vec v)
 {
-    return sum_lanes(_mm256_add_ps(_mm512_castps512_ps256(v),
-                                   _mm512_extractf32x8_ps(v, 1)));
+    return sum_lanes(
+        _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
 }
 
 ALWAYS_INLINE float v_highest(vec v)
 {
-    return max_lanes(_mm256_max_ps(_mm512_castps512_ps256(v),
-                                   _mm512_extractf32x8_ps(v, 1)));
+    return max_lanes(
+        _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
 }
 
 ALWAYS_INLINE vec v_below(vec v, uint32_t first, uint32_t n)

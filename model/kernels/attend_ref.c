@@ -37,10 +37,9 @@ static void add_position(float *out, struct running *run, double s,
     e = exp(s - run->max);
     run->sum = run->sum * shrink + e;
     for (uint32_t d = 0; d < kv->head_dim; d++)
-        out[d] =
-            (float)((double)out[d] * shrink +
-                    e * (double)kv_value(head, kv->format, kv->head_dim, row,
-                                         d));
+        out[d] = (float)((double)out[d] * shrink +
+                         e * (double)kv_value(head, kv->format, kv->head_dim,
+                                              row, d));
 }
 
 static void attend_row(float *out, const float *q, const struct kv_view *kv,
@@ -142,8 +141,7 @@ static void kv_store(char *restrict head, enum kv_format format,
         char *at = head + kv_scales_at(format, head_dim) + row * sizeof(float);
 
         memcpy(at, &scales[0], sizeof(float));
-        memcpy(at + KV_BLOCK_TOKENS * sizeof(float), &scales[1],
-               sizeof(float));
+        memcpy(at + KV_BLOCK_TOKENS * sizeof(float), &scales[1], sizeof(float));
     }
 }
 

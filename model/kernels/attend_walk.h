@@ -66,8 +66,7 @@ ALWAYS_INLINE void fetch(const char *at, enum kv_format format, size_t i,
     size_t offset = i * kv_element_bytes(format);
 
     if (offset % LINE == 0)
-        __builtin_prefetch(
-            (const void *)((uintptr_t)at + offset + to_next));
+        __builtin_prefetch((const void *)((uintptr_t)at + offset + to_next));
 }
 
 /* scores[r][t] = q[r] . key[t] without scales, all BLOCK positions. */
@@ -122,8 +121,8 @@ ALWAYS_INLINE void weigh_row(struct walk *w, uint32_t r,
     for (uint32_t i = 0; i < VECS; i++) {
         s[i] = v_load(scores + i * VEC_LANES);
         if (b->key_scales != NULL)
-            s[i] = v_mul(s[i],
-                         v_elements(b->key_scales, KV_F32, i * VEC_LANES));
+            s[i] =
+                v_mul(s[i], v_elements(b->key_scales, KV_F32, i * VEC_LANES));
         s[i] = v_below(s[i], i * VEC_LANES, n);
         max = v_max(max, s[i]);
     }
@@ -136,8 +135,8 @@ ALWAYS_INLINE void weigh_row(struct walk *w, uint32_t r,
         s[i] = v_exp(v_sub(s[i], max));
         sum = v_add(sum, s[i]);
         if (b->value_scales != NULL)
-            s[i] = v_mul(s[i],
-                         v_elements(b->value_scales, KV_F32, i * VEC_LANES));
+            s[i] =
+                v_mul(s[i], v_elements(b->value_scales, KV_F32, i * VEC_LANES));
         v_store(scores + i * VEC_LANES, s[i]);
     }
     v_store(sums, sum);
@@ -327,8 +326,8 @@ static struct block_part find_part(const struct kv_view *kv, uint32_t i,
     };
 
     if (left > BLOCK)
-        b.to_next = (uintptr_t)kv_view_head(kv, i + 1, kv_head) -
-                    (uintptr_t)head;
+        b.to_next =
+            (uintptr_t)kv_view_head(kv, i + 1, kv_head) - (uintptr_t)head;
     if (kv->format == KV_Q8) {
         b.key_scales = head + kv_scales_at(kv->format, kv->head_dim);
         b.value_scales = b.key_scales + BLOCK * sizeof(float);

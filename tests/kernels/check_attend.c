@@ -34,7 +34,8 @@ static char *part_of(const struct scene *s, uint32_t h, uint32_t p)
 static void scene_init(struct scene *s, const struct kernels *k,
                        const struct shape *z)
 {
-    uint32_t n_blocks = (z->n_positions + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS;
+    uint32_t n_blocks =
+        (z->n_positions + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS;
     size_t block = z->n_kv_heads * kv_head_bytes(z->format, z->head_dim);
     size_t gap = 64 * check_random(3); /* other layers lie between */
     float *row = check_alloc(2 * z->head_dim * sizeof(float));
@@ -106,17 +107,17 @@ static void attend_plainly(double *out, const struct scene *s, uint32_t head,
 {
     const struct kv_view *v = &s->view;
     uint32_t kv_head = head / (v->n_heads / v->n_kv_heads), dim = v->head_dim;
-    const float *q = s->q + (MAX_TOKENS - s->n_positions + position) * s->ldq +
-                     head * dim;
+    const float *q =
+        s->q + (MAX_TOKENS - s->n_positions + position) * s->ldq + head * dim;
     double *scores = check_alloc((position + 1) * sizeof(double));
     double max = -HUGE_VAL, sum = 0;
 
     for (uint32_t p = 0; p <= position; p++) {
         scores[p] = 0;
         for (uint32_t d = 0; d < dim; d++)
-            scores[p] += (double)q[d] *
-                         (double)kv_key(part_of(s, kv_head, p), v->format, dim,
-                                        p % KV_BLOCK_TOKENS, d);
+            scores[p] +=
+                (double)q[d] * (double)kv_key(part_of(s, kv_head, p), v->format,
+                                              dim, p % KV_BLOCK_TOKENS, d);
         scores[p] *= (double)s->scale;
         max = fmax(max, scores[p]);
     }
@@ -138,8 +139,8 @@ static void attend_plainly(double *out, const struct scene *s, uint32_t head,
 static void compare_scene(const struct kernels *k, const struct scene *s,
                           uint32_t n_tokens, uint32_t kv_head)
 {
-    uint32_t dim = s->view.head_dim, group = s->view.n_heads /
-                                             s->view.n_kv_heads;
+    uint32_t dim = s->view.head_dim,
+             group = s->view.n_heads / s->view.n_kv_heads;
     float *out = check_floats(MAX_TOKENS * s->ldq);
     double *want = check_alloc(dim * sizeof(double));
 
@@ -365,8 +366,7 @@ TEST(what_is_stored_is_what_was_given_rounded)
             char *got = check_alloc(bytes);
 
             memset(got, 0x55, bytes);
-            check_isa(kernels_isa(i))
-                ->kv_store(got, z.format, dim, row, k, v);
+            check_isa(kernels_isa(i))->kv_store(got, z.format, dim, row, k, v);
             assert_memory_equal(got, want, bytes);
             free(got);
         }
@@ -445,7 +445,8 @@ static int bench(void)
     static const char *const isas[] = {"avx2", "avx512", "neon"};
 
     for (uint32_t i = 0; i < 9 * N_KV_FORMATS; i++) {
-        struct bench b = {.k = kernels_select(isas[i / 3 / N_KV_FORMATS], NULL)};
+        struct bench b = {.k =
+                              kernels_select(isas[i / 3 / N_KV_FORMATS], NULL)};
         struct shape z = {8, 4, 64, pasts[i % 3],
                           (enum kv_format)(i / 3 % N_KV_FORMATS)};
 
@@ -461,8 +462,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(attention_agrees_with_the_formula),
         cmocka_unit_test(
             attention_agrees_with_the_formula_over_thousands_of_positions),
-        cmocka_unit_test(
-            a_tokens_bits_do_not_depend_on_how_its_prompt_is_cut),
+        cmocka_unit_test(a_tokens_bits_do_not_depend_on_how_its_prompt_is_cut),
         cmocka_unit_test(a_slice_of_heads_writes_nothing_else),
         cmocka_unit_test(results_may_replace_the_queries),
         cmocka_unit_test(a_growing_maximum_forgets_what_came_before),

@@ -193,7 +193,7 @@ TEST(formats_go_by_the_names_that_others_give_them)
     static const struct {
         const char *name;
         enum kv_format format;
-    } known[] = {{NULL, KV_F16}, {"", KV_F16}, {"f16", KV_F16},
+    } known[] = {{NULL, KV_F16},  {"", KV_F16},  {"f16", KV_F16},
                  {"f32", KV_F32}, {"q8", KV_Q8}, {"q8_0", KV_Q8}};
     enum kv_format format;
     struct err err = {0};

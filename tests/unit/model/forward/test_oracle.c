@@ -84,7 +84,8 @@ static void bed_init(struct bed *b, const char *dir, const char *isa,
     const struct kernels *kernels = kernels_select(isa, &err);
     if (kernels == NULL)
         fail_msg("%s", err.text);
-    assert_int_equal(cache_new(&b->cache, &b->hp, format, 256, MAX_CASES, &err), 0);
+    assert_int_equal(cache_new(&b->cache, &b->hp, format, 256, MAX_CASES, &err),
+                     0);
     const struct forward_parts parts = {&b->hp, b->weights, kernels, b->cache};
     const struct forward_limits limits = {2, MAX_TOKENS, MAX_TOKENS};
     assert_int_equal(forward_new(&b->forward, &parts, &limits, &err), 0);
@@ -509,8 +510,7 @@ int main(void)
             the_demo_answers_as_in_transformers_with_the_reference_kernels),
         cmocka_unit_test(
             the_demo_answers_as_in_transformers_with_the_best_kernels),
-        cmocka_unit_test(
-            keys_and_values_as_float16_compute_as_in_transformers),
+        cmocka_unit_test(keys_and_values_as_float16_compute_as_in_transformers),
         cmocka_unit_test(
             keys_and_values_as_int8_compute_nearly_as_in_transformers),
     };
