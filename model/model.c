@@ -151,6 +151,10 @@ static int open_kernels(struct model *m, const struct model_options *o,
                         struct err *err)
 {
     gemm_init();
+    enum kv_format format; /* asked for again by open_cache */
+    int rc = cache_parse_format(&format, o->cache_type, err);
+    if (rc != 0)
+        return rc;
     m->kernels = kernels_select(o->isa, err);
     if (m->kernels == NULL)
         return err != NULL ? -(int)err->class_ : -ERR_UNSUPPORTED;

@@ -71,7 +71,8 @@ ALWAYS_INLINE void fetch(const char *at, enum kv_format format, size_t i,
 
 /* scores[r][t] = q[r] . key[t] without scales, all BLOCK positions. */
 ALWAYS_INLINE void score_rows(struct walk *w, uint32_t r0, uint32_t rows,
-                              const struct block_part *b, enum kv_format format)
+                              const struct block_part *b, enum kv_format format,
+                              bool ahead)
 {
     size_t dim = w->dim;
     const float *q = w->q + r0 * dim;
@@ -87,8 +88,9 @@ ALWAYS_INLINE void score_rows(struct walk *w, uint32_t r0, uint32_t rows,
             vec low = v_elements(b->keys, format, d * BLOCK + t);
             vec high = v_elements(b->keys, format, d * BLOCK + t + VEC_LANES);
 
-            fetch(b->keys, format, d * BLOCK + t, b->to_next);
-            if (format == KV_F32 && VEC_LANES == 16)
+            if (ahead)
+                fetch(b->keys, format, d * BLOCK + t, b->to_next);
+            if (ahead && format == KV_F32 && VEC_LANES == 16)
                 fetch(b->keys, format, d * BLOCK + t + 16, b->to_next);
             UNROLL
             for (uint32_t r = 0; r < rows; r++) {
@@ -149,7 +151,7 @@ ALWAYS_INLINE void weigh_row(struct walk *w, uint32_t r,
 ALWAYS_INLINE void add_values(struct walk *w, uint32_t r0, uint32_t rows,
                               size_t v, uint32_t vecs,
                               const struct block_part *b, uint32_t n,
-                              enum kv_format format)
+                              enum kv_format format, bool ahead)
 {
     size_t pad = w->pad;
     const float *weights = w->scores + r0 * BLOCK;
@@ -171,7 +173,8 @@ ALWAYS_INLINE void add_values(struct walk *w, uint32_t r0, uint32_t rows,
             size_t at = t * pad + v + i * VEC_LANES;
 
             value[i] = v_elements(b->values, format, at);
-            fetch(b->values, format, at, b->to_next);
+            if (ahead)
+                fetch(b->values, format, at, b->to_next);
         }
         UNROLL
         for (uint32_t r = 0; r < rows; r++) {
@@ -192,56 +195,72 @@ ALWAYS_INLINE void add_values(struct walk *w, uint32_t r0, uint32_t rows,
 
 ALWAYS_INLINE void value_rows(struct walk *w, uint32_t r0, uint32_t rows,
                               const struct block_part *b, uint32_t n,
-                              enum kv_format format)
+                              enum kv_format format, bool ahead)
 {
     size_t v = 0;
 
     for (; w->pad - v >= VALUE_VECS * VEC_LANES; v += VALUE_VECS * VEC_LANES)
-        add_values(w, r0, rows, v, VALUE_VECS, b, n, format);
+        add_values(w, r0, rows, v, VALUE_VECS, b, n, format, ahead);
     for (; v < w->pad; v += VEC_LANES)
-        add_values(w, r0, rows, v, 1, b, n, format);
+        add_values(w, r0, rows, v, 1, b, n, format, ahead);
 }
 
 /* One block's weighted values into all rows from r0 on that see it. */
 ALWAYS_INLINE void visit_block(struct walk *w, uint32_t r0, uint32_t position,
                                const struct block_part *b,
-                               enum kv_format format)
+                               enum kv_format format, bool ahead)
 {
     uint32_t r = r0;
 
     for (; w->rows - r >= SCORE_ROWS; r += SCORE_ROWS)
-        score_rows(w, r, SCORE_ROWS, b, format);
+        score_rows(w, r, SCORE_ROWS, b, format, ahead);
     for (; w->rows - r >= 4; r += 4)
-        score_rows(w, r, 4, b, format);
+        score_rows(w, r, 4, b, format, ahead);
     for (; r < w->rows; r++)
-        score_rows(w, r, 1, b, format);
+        score_rows(w, r, 1, b, format, ahead);
     for (r = r0; r < w->rows; r++) {
         uint32_t n = position + r / w->heads + 1 - b->first;
 
         weigh_row(w, r, b, n);
     }
     for (r = r0; w->rows - r >= VALUE_ROWS; r += VALUE_ROWS)
-        value_rows(w, r, VALUE_ROWS, b, b->n, format);
+        value_rows(w, r, VALUE_ROWS, b, b->n, format, ahead);
     for (; r < w->rows; r++)
-        value_rows(w, r, 1, b, b->n, format);
+        value_rows(w, r, 1, b, b->n, format, ahead);
 }
 
 static void visit_f16(struct walk *w, uint32_t r0, uint32_t position,
                       const struct block_part *b)
 {
-    visit_block(w, r0, position, b, KV_F16);
+    visit_block(w, r0, position, b, KV_F16, true);
 }
 
 static void visit_f32(struct walk *w, uint32_t r0, uint32_t position,
                       const struct block_part *b)
 {
-    visit_block(w, r0, position, b, KV_F32);
+    visit_block(w, r0, position, b, KV_F32, true);
 }
 
 static void visit_q8(struct walk *w, uint32_t r0, uint32_t position,
                      const struct block_part *b)
 {
-    visit_block(w, r0, position, b, KV_Q8);
+    visit_block(w, r0, position, b, KV_Q8, true);
+}
+
+static void visit_wide(struct walk *w, uint32_t r0, uint32_t position,
+                       const struct block_part *b)
+{
+    visit_block(w, r0, position, b, KV_F32, false);
+}
+
+/* All of the next block's part, while many rows visit this one. */
+static void fetch_part(const struct block_part *b, const struct kv_view *kv)
+{
+    size_t n = kv_head_bytes(kv->format, kv->head_dim);
+
+    for (size_t at = 0; b->to_next != 0 && at < n; at += LINE)
+        __builtin_prefetch(
+            (const void *)((uintptr_t)b->keys + at + b->to_next));
 }
 
 ALWAYS_INLINE void widen(float *out, const char *elements,
@@ -267,7 +286,6 @@ static void widen_block(struct walk *w, struct block_part *b,
     }
     b->keys = (const char *)w->wide;
     b->values = (const char *)values;
-    b->to_next = 0;
 }
 
 /* Lays the run's scratch out and copies the queries. */
@@ -346,14 +364,15 @@ static void attend(const struct attend_run *run)
     for (uint32_t i = 0; i * BLOCK < n_positions; i++) {
         struct block_part b = find_part(kv, i, kv_head, n_positions);
         uint32_t r0 = 0;
-        bool many;
 
         if (b.first > run->position) /* earlier tokens do not see it */
             r0 = (b.first - run->position) * w.heads;
-        many = w.rows - r0 >= MANY_ROWS && kv->format != KV_F32;
-        if (many)
-            widen_block(&w, &b, kv->format);
-        if (many || kv->format == KV_F32)
+        if (w.rows - r0 >= MANY_ROWS) {
+            fetch_part(&b, kv);
+            if (kv->format != KV_F32)
+                widen_block(&w, &b, kv->format);
+            visit_wide(&w, r0, run->position, &b);
+        } else if (kv->format == KV_F32)
             visit_f32(&w, r0, run->position, &b);
         else if (kv->format == KV_F16)
             visit_f16(&w, r0, run->position, &b);
