@@ -17,6 +17,7 @@
 #include "model/forward/ops.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "model/cache/kv_pool.h"
 
@@ -81,8 +82,27 @@ static void prepare_queries(const struct attention_work *a, size_t t,
     }
 }
 
+/* Is the result quantised by the item that attends?  Heads may be narrower than
+ * a block. */
+static bool quantises_itself(const struct attention_work *a)
+{
+    return a->item_heads * a->p->hp->head_dim % PANEL_BLOCK == 0;
+}
+
+static void quantize_tokens(const struct attention_work *a, size_t t,
+                            uint32_t n_tokens, uint32_t head0, uint32_t head1)
+{
+    const struct pass *p = a->p;
+    uint32_t dim = p->hp->head_dim;
+    for (size_t end = t + n_tokens; t < end; t++) {
+        size_t at = t * a->q_floats + (size_t)head0 * dim;
+        quantize_part(p, p->s.q_mixed + at / PANEL_BLOCK, p->s.mixed + at,
+                      (head1 - head0) * dim);
+    }
+}
+
 /* Tokens [i0, i1) of the slice, query heads [head0, head1) of one KV head, from
- * the products to finished rows of s.mixed. */
+ * the products to finished rows of s.mixed and their twins. */
 static void attend_tokens(const struct attention_work *a, uint32_t part,
                           const struct batch_slice *slice, uint32_t i0,
                           uint32_t i1, uint32_t head0, uint32_t head1)
@@ -109,6 +129,8 @@ static void attend_tokens(const struct attention_work *a, uint32_t part,
         .scratch = p->s.attend + part * p->s.attend_floats,
     };
     p->kernels->attend(&run);
+    if (quantises_itself(a))
+        quantize_tokens(a, t, run.n_tokens, head0, head1);
 }
 
 static uint32_t take(struct attention_work *a)
@@ -180,6 +202,18 @@ static uint32_t n_stored_before(const struct attention_work *a)
     return n;
 }
 
+/* For heads of which an item is no whole number of blocks. */
+static void quantize_member(void *arg, uint32_t part, uint32_t n_parts)
+{
+    const struct attention_work *a = arg;
+    const struct pass *p = a->p;
+    uint32_t t, end;
+    team_split(p->n_tokens, 1, part, n_parts, &t, &end);
+    for (; t < end; t++)
+        quantize_part(p, p->s.q_mixed + t * (a->q_floats / PANEL_BLOCK),
+                      p->s.mixed + (size_t)t * a->q_floats, a->q_floats);
+}
+
 /* Positions read by all tokens of a batch together. */
 static uint64_t n_positions(const struct batch *b)
 {
@@ -247,9 +281,13 @@ void attention(struct pass *p, const struct layer_weights *w, uint32_t index)
          .y = s->wide + a.q_floats + a.kv_floats,
          .ldy = s->wide_floats},
     };
-    linear(p, qkv, 3, s->normed, hp->hidden, p->n_tokens);
+    const struct input in = normed_rows(p);
+    linear(p, qkv, 3, &in, p->n_tokens);
     attend_batch(&a);
     const struct linear out = {
         .w = w->wo, .y = s->out, .ldy = hp->hidden, .into = s->stream};
-    linear(p, &out, 1, s->mixed, a.q_floats, p->n_tokens);
+    if (p->quantised && !quantises_itself(&a))
+        pass_run(p, quantize_member, &a, (uint64_t)p->n_tokens * a.q_floats);
+    const struct input heads = {s->mixed, a.q_floats, s->q_mixed, NULL};
+    linear(p, &out, 1, &heads, p->n_tokens);
 }
