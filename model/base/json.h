@@ -21,7 +21,8 @@
 #define JSON_NODES_DEFAULT 1000000u
 
 /* Parses the whole of `text`: any JSON value, valid UTF-8, no duplicate keys,
- * at most `depth` levels and `nodes` values.  *out is a new reference. */
+ * at most `depth` levels and `nodes` values.  *out is a new reference.  The
+ * error's param is the member of the outermost object it lies in, if any. */
 int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
                uint32_t nodes, struct err *err);
 
