@@ -2,8 +2,8 @@
  *
  * Every allocation of lfmd's own code passes through here, so that tests can
  * fail the Nth one, count what leaked, and prove that a hot step allocates
- * nothing.  Libraries keep their own doors (jansson is pointed at this one by
- * main).
+ * nothing.  Libraries keep their own doors (json_load.c points jansson at this
+ * one).
  *
  * It knows nothing of lifetimes: see arena.h for memory with one owner.
  * Any thread. */

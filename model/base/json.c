@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "model/base/alloc.h"
+#include "model/base/json_load.h"
 
 static int scan(const char *s, size_t n, uint32_t max_depth, uint32_t max_nodes,
                 struct err *err)
@@ -98,14 +99,12 @@ int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
     if (rc != 0)
         return rc;
     json_error_t e;
-    json_t *v = json_loadb(
-        text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
-    if (v != NULL) {
-        *out = v;
-        return 0;
-    }
-    if (json_error_code(&e) == json_error_out_of_memory)
+    if (json_load_whole(
+            out, text, n,
+            JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e) != 0)
         return err_nomem(err, "a JSON document");
+    if (*out != NULL)
+        return 0;
     /* jansson quotes the offending text ("near '...'"), which may be anything
      * a client sent: keep the reason and the place, drop the quotation. */
     char *near = strstr(e.text, " near ");
@@ -171,6 +170,15 @@ int json_parse_file(json_t **out, const char *path, size_t max_bytes,
     }
     buf_deinit(&b);
     return rc;
+}
+
+json_t *json_copy_object(const json_t *v)
+{
+    json_t *copy = json_copy((json_t *)(uintptr_t)v);
+    if (copy == NULL || json_object_size(copy) == json_object_size(v))
+        return copy;
+    json_decref(copy); /* json_copy goes on past a member it could not add */
+    return NULL;
 }
 
 const char *json_describe(const json_t *v, char out[64])

@@ -51,6 +51,9 @@ int json_get_array(const json_t *obj, const char *key, json_t **out,
 int json_get_object(const json_t *obj, const char *key, json_t **out,
                     const char *path, struct err *err);
 
+/* A shallow copy of an object with all its members; NULL if memory is short. */
+json_t *json_copy_object(const json_t *v);
+
 /* "a string", "an object", "7": for messages; writes into `out`. */
 const char *json_describe(const json_t *v, char out[64]);
 
