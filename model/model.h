@@ -42,7 +42,8 @@ struct model {
     uint32_t max_batch_tokens;      /* the options, with defaults applied */
     uint32_t max_slices;
     uint32_t max_logit_rows;
-    char name[256]; /* of the file or directory */
+    char name[256];   /* of the file or directory */
+    char memory[192]; /* what it takes, for the banner */
 };
 
 /* Opens what options->path means (model_source.h).  `progress` (may be NULL) is
