@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* A context nobody asked for may shrink to this, and no further. */
 #define LEAST_TOKENS 512u
@@ -91,15 +92,25 @@ int memory_plan_make(struct memory_plan *out, const struct memory_need *need,
     return 0;
 }
 
+/* Appends ", what N GB"; nothing when there is none of it. */
+static void say(char *out, size_t n, uint64_t bytes, const char *what)
+{
+    size_t used = strlen(out);
+    bool small = bytes < 1000000000;
+    if (bytes > 0)
+        snprintf(out + used, n - used, "%s%s %.*f %s", used > 0 ? ", " : "",
+                 what, small ? 0 : 2, small ? (double)bytes / 1e6 : gb(bytes),
+                 small ? "MB" : "GB");
+}
+
 void memory_plan_describe(char *out, size_t n, const struct memory_plan *plan,
                           const struct memory_need *need, uint64_t memory)
 {
-    int used = snprintf(out, n,
-                        "%.2f GB of packed weights, %.2f GB of mapped ones, "
-                        "up to %.2f GB of cache, %.2f GB of activations",
-                        gb(need->packed_bytes), gb(need->mapped_bytes),
-                        gb(plan->cache_bytes), gb(need->work_bytes));
-    if (memory != UINT64_MAX && used > 0 && (size_t)used < n)
-        snprintf(out + used, n - (size_t)used, "; %.2f GB were free",
-                 gb(memory));
+    out[0] = '\0';
+    say(out, n, need->packed_bytes, "packed weights");
+    say(out, n, need->mapped_bytes, "mapped weights");
+    say(out, n, plan->cache_bytes, "cache up to");
+    say(out, n, need->work_bytes, "activations");
+    if (memory != UINT64_MAX)
+        say(out, n, memory, "free before");
 }

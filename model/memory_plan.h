@@ -40,7 +40,8 @@ struct memory_plan {
 int memory_plan_make(struct memory_plan *out, const struct memory_need *need,
                      uint64_t memory, struct err *err);
 
-/* "weights 5.20 GB, ..., of 12.00 GB that were free" */
+/* "packed weights 5.20 GB, cache up to 900 MB, ..., free before 12.00 GB";
+ * what there is none of is left out.  n > 0. */
 void memory_plan_describe(char *out, size_t n, const struct memory_plan *plan,
                           const struct memory_need *need, uint64_t memory);
 

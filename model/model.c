@@ -231,7 +231,7 @@ static int plan_memory(struct model *m, struct memory_plan *plan,
     if (rc != 0)
         return rc;
     memory_plan_describe(m->memory, sizeof m->memory, plan, &need, memory);
-    log_at(LOG_INFO, "model", "it takes %s", m->memory);
+    log_at(LOG_INFO, "model", "takes %s", m->memory);
     if (plan->crowded)
         log_at(LOG_WARN, "model",
                "the weights do not all stay in memory: parts will be read from "

@@ -105,6 +105,22 @@ TEST(sums_that_overflow_are_refused)
     assert_int_equal(memory_plan_make(&p, &need, 9 * GB, &err), -ERR_LIMIT);
 }
 
+TEST(what_there_is_none_of_is_not_told)
+{
+    UNUSED_STATE;
+    struct memory_need need = a_need();
+    struct memory_plan p;
+    char text[192], cut[20];
+    need.n_sequences = 1;
+    need.context_blocks = 512;
+    assert_int_equal(memory_plan_make(&p, &need, UINT64_MAX, NULL), 0);
+    memory_plan_describe(text, sizeof text, &p, &need, UINT64_MAX);
+    assert_string_equal(text, "packed weights 5.00 GB, cache up to 512 MB, "
+                              "activations 1.00 GB");
+    memory_plan_describe(cut, sizeof cut, &p, &need, 7 * GB);
+    assert_string_equal(cut, "packed weights 5.00");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +130,7 @@ int main(void)
         cmocka_unit_test(a_cache_that_was_asked_for_is_taken_or_refused),
         cmocka_unit_test(mapped_weights_crowd_but_do_not_refuse),
         cmocka_unit_test(sums_that_overflow_are_refused),
+        cmocka_unit_test(what_there_is_none_of_is_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
