@@ -27,6 +27,10 @@ char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
 void mem_free(void *p); /* NULL is fine */
 
+/* How many allocations of this thread have failed: who has a limit of its own
+ * tells by the difference whether that was reached or memory was short. */
+size_t mem_n_failed(void);
+
 /* Between these two an allocation by the calling thread is a bug: a build with
  * assertions aborts and names `what`.  They do not nest. */
 void alloc_forbid(const char *what);

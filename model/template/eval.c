@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/base/alloc.h"
+
 #define NESTING 1000u /* eval and exec calls inside each other */
 
 int eval_fail(struct eval *e, enum err_class class_, const char *fmt, ...)
@@ -22,6 +24,8 @@ int eval_fail(struct eval *e, enum err_class class_, const char *fmt, ...)
 
 int eval_nomem(struct eval *e)
 {
+    if (mem_n_failed() != e->n_failed_before)
+        return err_nomem(e->err, "rendering a template");
     return eval_fail(e, ERR_LIMIT, "rendering needs more than %zu bytes",
                      e->limits.memory_bytes);
 }
