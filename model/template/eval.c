@@ -13,6 +13,9 @@ int eval_fail(struct eval *e, enum err_class class_, const char *fmt, ...)
 {
     char text[400];
     va_list ap;
+    /* Whoever meets a limit cannot tell it from memory that was short. */
+    if (class_ == ERR_LIMIT && mem_n_failed() != e->n_failed_before)
+        return err_nomem(e->err, "rendering a template");
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
@@ -24,8 +27,6 @@ int eval_fail(struct eval *e, enum err_class class_, const char *fmt, ...)
 
 int eval_nomem(struct eval *e)
 {
-    if (mem_n_failed() != e->n_failed_before)
-        return err_nomem(e->err, "rendering a template");
     return eval_fail(e, ERR_LIMIT, "rendering needs more than %zu bytes",
                      e->limits.memory_bytes);
 }
