@@ -280,7 +280,6 @@ static void prepared(void *user)
     }
     turn_describe(t);
     if (t->answer.stream) {
-        exchange_add_header(t->ex, "Cache-Control", "no-cache");
         exchange_on_drained(t->ex, on_drained, t);
         exchange_stream_begin(t->ex, 200, SSE_CONTENT_TYPE);
         t->began = true;
