@@ -160,6 +160,25 @@ int scratch_init(struct scratch *s, const struct hparams *hp,
     return rc;
 }
 
+uint64_t scratch_bytes_needed(const struct hparams *hp, uint32_t max_tokens,
+                              uint32_t max_rows, uint32_t n_threads,
+                              bool quantised)
+{
+    struct scratch s = {0};
+    struct sizes z = {max_tokens, max_rows, n_threads};
+    struct cutter floats = {.unit = sizeof(float)};
+    struct cutter ints = {.unit = sizeof(uint32_t)};
+    struct cutter blocks = {.unit = sizeof(struct q8_block)};
+    cut_floats(&s, hp, &z, &floats);
+    cut_ints(&s, hp, &z, &ints);
+    if (quantised)
+        cut_blocks(&s, hp, &z, &blocks);
+    if (floats.overflow || ints.overflow || blocks.overflow)
+        return UINT64_MAX;
+    return (uint64_t)(floats.used + ints.used) * sizeof(float) +
+           (uint64_t)blocks.used * blocks.unit;
+}
+
 void scratch_deinit(struct scratch *s)
 {
     mem_free_aligned(s->floats);
