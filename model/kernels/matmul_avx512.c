@@ -1,8 +1,8 @@
 /* matmul_avx512.c -- stored weights times few rows and times many.
  *
- * Up to 8 rows of x the cost is reading the weights once: as many weight rows
- * as the registers allow are read side by side, widened on the way, and the
- * lines that the next ones will want are fetched meanwhile.
+ * Up to MAX_FEW rows of x the cost is reading the weights once: as many weight
+ * rows as the registers allow are read side by side, widened on the way, and
+ * the lines that the next ones will want are fetched meanwhile.
  *
  * Beyond that the cost is arithmetic.  Six weight rows by BLOCK are widened
  * into a panel that stays in L1, interleaved so that it is read straight
@@ -23,11 +23,11 @@
 
 #include "model/kernels/simd_avx512.h"
 
-#define MAX_FEW 8u /* rows of x without a panel */
+#define MAX_FEW 32u /* rows of x without a panel */
 #define MAX_ROWS 8u
 #define LINE_BYTES 64u
 
-#define ROWS 6u
+#define ROWS 6u /* of a panel */
 #define TOKENS 4u
 #define BLOCK 1024u
 #define CHUNK 64u
@@ -61,7 +61,7 @@ ALWAYS_INLINE void store_sums(float *y, const __m512 *acc, uint32_t rows)
 
 /* The smaller side of the tile is held in registers and the other streams past
  * it: 24 sums at most, 4 held, 1 passing. */
-ALWAYS_INLINE void multiply_add(__m512 acc[MAX_FEW][MAX_ROWS],
+ALWAYS_INLINE void multiply_add(__m512 acc[TOKENS][MAX_ROWS],
                                 const struct operands *o, uint32_t p,
                                 enum dtype dtype, uint32_t rows,
                                 uint32_t tokens)
@@ -98,7 +98,7 @@ ALWAYS_INLINE void multiply_add(__m512 acc[MAX_FEW][MAX_ROWS],
 }
 
 /* The last k - p < 16 of every row. */
-ALWAYS_INLINE void multiply_add_part(__m512 acc[MAX_FEW][MAX_ROWS],
+ALWAYS_INLINE void multiply_add_part(__m512 acc[TOKENS][MAX_ROWS],
                                      const struct operands *o, uint32_t p,
                                      enum dtype dtype, uint32_t rows,
                                      uint32_t tokens)
@@ -119,16 +119,17 @@ ALWAYS_INLINE void multiply_add_part(__m512 acc[MAX_FEW][MAX_ROWS],
     }
 }
 
-/* rows x tokens outputs; both, and dtype, are constants after inlining.
+/* rows x tokens outputs; both, and dtype and fetch, are constants after
+ * inlining.
  *
- * The rows of the next tile are asked for, line after line in the order of
- * memory: see tile in matmul_avx2.c. */
+ * With `fetch` the rows of the next tile are asked for, line after line in the
+ * order of memory: see tile in matmul_avx2.c. */
 ALWAYS_INLINE void tile(const struct operands *o, enum dtype dtype,
-                        uint32_t rows, uint32_t tokens)
+                        uint32_t rows, uint32_t tokens, bool fetch)
 {
     const uint32_t line = LINE_BYTES / (uint32_t)dtype_bytes(dtype);
     const char *next = o->w + rows * o->row_bytes;
-    __m512 acc[MAX_FEW][MAX_ROWS];
+    __m512 acc[TOKENS][MAX_ROWS];
     uint32_t p = 0;
 
     UNROLL
@@ -138,10 +139,12 @@ ALWAYS_INLINE void tile(const struct operands *o, enum dtype dtype,
             acc[t][r] = _mm512_setzero_ps();
     }
     for (; o->k - p >= line; p += line) {
-        UNROLL
-        for (uint32_t r = 0; r < rows; r++)
-            _mm_prefetch(next + r * LINE_BYTES, _MM_HINT_T0);
-        next += rows * LINE_BYTES;
+        if (fetch) {
+            UNROLL
+            for (uint32_t r = 0; r < rows; r++)
+                _mm_prefetch(next + r * LINE_BYTES, _MM_HINT_T0);
+            next += rows * LINE_BYTES;
+        }
         UNROLL
         for (uint32_t step = 0; step < line; step += LANES)
             multiply_add(acc, o, p + step, dtype, rows, tokens);
@@ -155,17 +158,40 @@ ALWAYS_INLINE void tile(const struct operands *o, enum dtype dtype,
         store_sums(o->y + t * o->ldy, acc[t], rows);
 }
 
+/* `rows` weight rows against m rows of x; the first tile brings them in. */
+ALWAYS_INLINE void few_strip(struct operands o, enum dtype dtype, uint32_t rows,
+                             uint32_t m)
+{
+    bool fetch = true;
+
+    for (; m >= TOKENS; m -= TOKENS) {
+        if (fetch)
+            tile(&o, dtype, rows, TOKENS, true);
+        else
+            tile(&o, dtype, rows, TOKENS, false);
+        fetch = false;
+        o.x += TOKENS * o.ldx;
+        o.y += TOKENS * o.ldy;
+    }
+    if (m == 3)
+        tile(&o, dtype, rows, 3, fetch);
+    else if (m == 2)
+        tile(&o, dtype, rows, 2, fetch);
+    else if (m == 1)
+        tile(&o, dtype, rows, 1, fetch);
+}
+
 /* All n weight rows, `rows` at a time and then one by one. */
-ALWAYS_INLINE void few(struct operands o, enum dtype dtype, uint32_t n,
-                       uint32_t rows, uint32_t tokens)
+ALWAYS_INLINE void few(struct operands o, enum dtype dtype, uint32_t rows,
+                       uint32_t m, uint32_t n)
 {
     for (; n >= rows; n -= rows) {
-        tile(&o, dtype, rows, tokens);
+        few_strip(o, dtype, rows, m);
         o.w += rows * o.row_bytes;
         o.y += rows;
     }
     for (; n > 0; n--) {
-        tile(&o, dtype, 1, tokens);
+        few_strip(o, dtype, 1, m);
         o.w += o.row_bytes;
         o.y += 1;
     }
@@ -356,36 +382,16 @@ ALWAYS_INLINE void many(struct operands o, enum dtype dtype, uint32_t m,
 ALWAYS_INLINE void matmul(struct operands o, enum dtype dtype, uint32_t m,
                           uint32_t n)
 {
-    switch (m) {
-    case 0:
-        break;
-    case 1:
-        few(o, dtype, n, 8, 1);
-        break;
-    case 2:
-        few(o, dtype, n, 8, 2);
-        break;
-    case 3:
-        few(o, dtype, n, 8, 3);
-        break;
-    case 4:
-        few(o, dtype, n, 6, 4);
-        break;
-    case 5:
-        few(o, dtype, n, 4, 5);
-        break;
-    case 6:
-        few(o, dtype, n, 4, 6);
-        break;
-    case 7:
-        few(o, dtype, n, 3, 7);
-        break;
-    case MAX_FEW:
-        few(o, dtype, n, 3, MAX_FEW);
-        break;
-    default:
+    if (m == 1)
+        few(o, dtype, 8, 1, n);
+    else if (m == 2)
+        few(o, dtype, 8, 2, n);
+    else if (m == 3)
+        few(o, dtype, 8, 3, n);
+    else if (m <= MAX_FEW)
+        few(o, dtype, ROWS, m, n);
+    else
         many(o, dtype, m, n);
-    }
 }
 
 #define DEFINE_FOR(suffix, dtype)                                              \
