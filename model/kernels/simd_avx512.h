@@ -11,6 +11,7 @@
 #define LFMD_MODEL_KERNELS_SIMD_AVX512_H
 
 #include <immintrin.h>
+#include <math.h>
 #include <stdint.h>
 
 #include "model/kernels/blocks.h"
@@ -81,6 +82,36 @@ ALWAYS_INLINE __m128 sum_four(__m512 a, __m512 b, __m512 c, __m512 d)
 ALWAYS_INLINE float sum_lanes(__m512 v)
 {
     return _mm_cvtss_f32(sum_four(v, v, v, v));
+}
+
+/* exp(x) within 2 ulp: 0 below -87.3, infinity above 88, NaN for NaN.  The
+ * method is that of simd_avx2.h. */
+ALWAYS_INLINE __m512 exp_lanes(__m512 x)
+{
+    const __m512 lowest = _mm512_set1_ps(-87.3f);
+    const __m512 highest = _mm512_set1_ps(88.0f);
+    __mmask16 under = _mm512_cmp_ps_mask(x, lowest, _CMP_LT_OQ);
+    __mmask16 over = _mm512_cmp_ps_mask(x, highest, _CMP_GT_OQ);
+    __m512 c, n, r, p;
+
+    c = _mm512_maskz_min_ps(ALL, highest, x); /* lets NaN through */
+    c = _mm512_maskz_max_ps(ALL, lowest, c);
+    n = _mm512_maskz_roundscale_ps(
+        ALL, _mm512_mul_ps(c, _mm512_set1_ps(1.44269504f)),
+        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), c);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+    p = _mm512_set1_ps(1.9875691500e-4f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+    p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r),
+                        _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
+    p = _mm512_maskz_scalef_ps(ALL, p, n); /* times 2^n */
+    p = _mm512_mask_mov_ps(p, under, _mm512_setzero_ps());
+    return _mm512_mask_mov_ps(p, over, _mm512_set1_ps(INFINITY));
 }
 
 #endif
