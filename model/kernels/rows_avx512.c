@@ -114,27 +114,12 @@ static void silu_mul(float *y, const float *gate, const float *up, uint32_t n)
     }
 }
 
-static void axpy(float *restrict y, float a, const float *restrict x,
-                 uint32_t n)
-{
-    __m512 as = _mm512_set1_ps(a);
-
-    for (uint32_t i = 0; i < n; i += step_at(i, n)) {
-        __mmask16 mask = mask_at(i, n);
-
-        _mm512_mask_storeu_ps(y + i, mask,
-                              _mm512_fmadd_ps(as, load_part(x + i, mask),
-                                              load_part(y + i, mask)));
-    }
-}
-
-/* add, mul and rope stay as they were: they wait for memory, or are 64 long. */
+/* The others stay as they were: sixteen lanes brought them nothing. */
 void rows_fill_avx512(struct kernels *k)
 {
     k->rmsnorm = rmsnorm;
     k->softmax = softmax;
     k->silu_mul = silu_mul;
-    k->axpy = axpy;
     k->dot = dot;
 }
 
