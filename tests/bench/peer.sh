@@ -36,8 +36,12 @@ if [ ! -e "$dir/ready" ]; then
         -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF \
         -DLLAMA_CURL=OFF -DLLAMA_BUILD_UI=OFF \
         -DLLAMA_BUILD_TESTS=OFF >&2
+    echo "peer.sh: building llama.cpp, about 8 CPU-minutes; $dir/build.log" >&2
     # shellcheck disable=SC2086
-    nice cmake --build "$dir/build" --target $programs >&2
+    nice cmake --build "$dir/build" --target $programs >"$dir/build.log" 2>&1 || {
+        tail -n 20 "$dir/build.log" >&2
+        exit 1
+    }
     touch "$dir/ready"
 fi
 echo "$dir/build/bin"
