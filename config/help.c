@@ -28,7 +28,7 @@ static void help_row(const struct row *r)
 
 void config_print_help(void)
 {
-    puts("Usage: lfmd [serve] [DIR] [flags]     serve a model\n"
+    puts("Usage: lfmd [serve] [MODEL] [flags]   serve a model\n"
          "       lfmd healthcheck [flags]       exit 0 if the daemon answers");
     size_t row = 0;
     for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {

@@ -117,16 +117,21 @@ static int read_tool_use(struct chat_source *src, const char *dir,
     return rc < 0 ? rc : 0;
 }
 
+/* The operator's file, which must be there. */
+static int from_file(struct chat_source *src, const char *file, struct err *err)
+{
+    src->from = file;
+    int rc = read_file(&src->text, file, err);
+    if (rc == 0)
+        return err_errno(err, "open", file);
+    return rc < 0 ? rc : 0;
+}
+
 static int load(struct chat_source *src, const char *dir, const char *file,
                 struct err *err)
 {
-    if (file != NULL) {
-        src->from = file;
-        int rc = read_file(&src->text, file, err);
-        if (rc == 0)
-            return err_errno(err, "open", file);
-        return rc < 0 ? rc : 0;
-    }
+    if (file != NULL)
+        return from_file(src, file, err);
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/chat_template.jinja", dir);
     if (n < 0 || (size_t)n >= sizeof path)
@@ -150,6 +155,43 @@ int chat_source_load(struct chat_source *src, const char *dir, const char *file,
 {
     *src = (struct chat_source){.from = "the chat template"};
     int rc = load(src, dir, file, err);
+    if (rc != 0)
+        chat_source_deinit(src);
+    return rc;
+}
+
+/* *out stays NULL when there is no such key. */
+static int from_key(const struct gguf *g, const char *key, char **out,
+                    struct err *err)
+{
+    struct gguf_text text;
+    int found = gguf_text(g, key, &text, err);
+    if (found <= 0)
+        return found;
+    if (text.n > MAX_TEMPLATE_BYTES)
+        return err_set(err, ERR_LIMIT,
+                       "%s is longer than a template may be: %u bytes", key,
+                       MAX_TEMPLATE_BYTES);
+    if (text.n > 0 && memchr(text.bytes, '\0', text.n) != NULL)
+        return err_set(err, ERR_FORMAT, "%s contains a NUL byte", key);
+    *out = mem_strndup(text.bytes, text.n);
+    return *out != NULL ? 0 : err_nomem(err, "the chat template");
+}
+
+int chat_source_from_gguf(struct chat_source *src, const struct gguf *g,
+                          const char *file, struct err *err)
+{
+    static const char key[] = "tokenizer.chat_template";
+    int rc;
+    *src = (struct chat_source){.from = key};
+    if (file != NULL) {
+        rc = from_file(src, file, err);
+    } else {
+        rc = from_key(g, key, &src->text, err);
+        if (rc == 0)
+            rc = from_key(g, "tokenizer.chat_template.tool_use", &src->tool_use,
+                          err);
+    }
     if (rc != 0)
         chat_source_deinit(src);
     return rc;

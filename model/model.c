@@ -10,12 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "model/base/alloc.h"
 #include "model/base/log.h"
+#include "model/base/utf8.h"
 #include "model/chat_source.h"
 #include "model/forward/machine.h"
 #include "model/kernels/gemm_blas.h"
+#include "model/model_source.h"
+#include "model/tokenizer_source.h"
+#include "model/weights/hparams_gguf.h"
 
 #define DEFAULT_BATCH_TOKENS 512u
 #define DEFAULT_SLICES 16u
@@ -26,9 +31,22 @@
 /* More threads than this wait longer for each other than they compute. */
 #define MAX_THREADS 32u
 
+/* What is being opened, and how. */
+struct opening {
+    const struct model_options *options;
+    const char *path;  /* of the directory or the file; borrowed */
+    struct gguf *gguf; /* NULL: safetensors.  Owned until the weights have it */
+};
+
 static uint32_t or_default(uint32_t value, uint32_t fallback)
 {
     return value != 0 ? value : fallback;
+}
+
+static uint32_t count_threads(const struct model_options *o)
+{
+    uint32_t n = or_default(o->n_threads, machine_cores());
+    return n < MAX_THREADS ? n : MAX_THREADS;
 }
 
 static void apply_options(struct model *m, const struct model_options *o)
@@ -82,6 +100,23 @@ static const char *cached_name(const char *path, size_t *n)
     return part + start;
 }
 
+/* A GGUF file is called what it is called, less ".gguf" and the number of its
+ * part; a blob, which is called by its hash, what its metadata say. */
+static void set_file_name(struct model *m, const struct opening *op)
+{
+    const char *slash = strrchr(op->path, '/');
+    const char *file = slash != NULL ? slash + 1 : op->path;
+    size_t n = model_source_stem(file);
+    struct gguf_text text = {0};
+    if (file[n] == '\0' &&
+        gguf_text(op->gguf, "general.name", &text, NULL) == 1 && text.n > 0 &&
+        utf8_valid(text.bytes, text.n) && text.n < sizeof m->name) {
+        file = text.bytes;
+        n = text.n;
+    }
+    snprintf(m->name, sizeof m->name, "%.*s", (int)n, file);
+}
+
 /* `path` may be relative or end in ".": the true one is named. */
 static void set_name(struct model *m, const char *path)
 {
@@ -104,18 +139,18 @@ static void set_name(struct model *m, const char *path)
     free(real); /* of the C library */
 }
 
-static int open_text(struct model *m, const struct model_options *o,
-                     struct err *err)
+static int open_text(struct model *m, const struct opening *op, struct err *err)
 {
-    int rc = tokenizer_load(&m->tokenizer, o->path, err);
+    int rc = op->gguf != NULL
+                 ? tokenizer_from_gguf(&m->tokenizer, op->gguf, err)
+                 : tokenizer_load(&m->tokenizer, op->path, err);
     if (rc != 0)
         return rc;
     /* Embeddings are padded up to a round number; the other way round a text
      * could hold a token without one. */
     if (tokenizer_n_vocab(m->tokenizer) > m->hp.n_vocab)
         return err_set(err, ERR_FORMAT,
-                       "tokenizer.json has %u tokens, but config.json says "
-                       "vocab_size %u",
+                       "the tokenizer has %u tokens, but the model only %u",
                        (unsigned)tokenizer_n_vocab(m->tokenizer),
                        (unsigned)m->hp.n_vocab);
     return 0;
@@ -130,11 +165,13 @@ static int compile_template(struct template **out, const char *text,
     return rc == 0 ? 0 : err_wrap(err, "%s", what);
 }
 
-static int open_template(struct model *m, const struct model_options *o,
+static int open_template(struct model *m, const struct opening *op,
                          struct err *err)
 {
+    const char *file = op->options->chat_template_file;
     struct chat_source src;
-    int rc = chat_source_load(&src, o->path, o->chat_template_file, err);
+    int rc = op->gguf != NULL ? chat_source_from_gguf(&src, op->gguf, file, err)
+                              : chat_source_load(&src, op->path, file, err);
     if (rc != 0)
         return rc;
     rc = compile_template(&m->chat_template, src.text, src.from, err);
@@ -208,7 +245,6 @@ static int open_cache(struct model *m, const struct model_options *o,
 static int open_forward(struct model *m, const struct model_options *o,
                         struct err *err)
 {
-    uint32_t n_threads = or_default(o->n_threads, machine_cores());
     const struct forward_parts parts = {
         .hp = &m->hp,
         .weights = m->weights,
@@ -216,36 +252,108 @@ static int open_forward(struct model *m, const struct model_options *o,
         .cache = m->cache,
     };
     const struct forward_limits limits = {
-        .n_threads = n_threads < MAX_THREADS ? n_threads : MAX_THREADS,
+        .n_threads = count_threads(o),
         .max_batch_tokens = m->max_batch_tokens,
         .max_logit_rows = m->max_logit_rows,
     };
     return forward_new(&m->forward, &parts, &limits, err);
 }
 
-static int open_parts(struct model *m, const struct model_options *o,
-                      load_progress_fn *progress, void *user, struct err *err)
+/* Numbers of the model and its author's sampling. */
+static int open_description(struct model *m, const struct opening *op,
+                            struct err *err)
 {
-    int rc = hparams_load(&m->hp, o->path, err);
+    int rc = op->gguf != NULL ? hparams_from_gguf(&m->hp, op->gguf, err)
+                              : hparams_load(&m->hp, op->path, err);
     if (rc == 0)
-        rc = generation_load(&m->gen, o->path, err);
+        rc = op->gguf != NULL ? generation_from_gguf(&m->gen, op->gguf, err)
+                              : generation_load(&m->gen, op->path, err);
+    if (rc == 0)
+        hparams_drop_tokens(m->gen.eos, &m->gen.n_eos, m->hp.n_vocab,
+                            "generation_config.json: eos_token_id");
+    return rc;
+}
+
+static int read_quantize(struct weights_options *w, const char *text,
+                         struct err *err)
+{
+    if (text == NULL)
+        return 0;
+    w->quantise = true;
+    if (strcasecmp(text, "q4_0") == 0)
+        w->quantise_to = DTYPE_Q4_0;
+    else if (strcasecmp(text, "q8_0") == 0)
+        w->quantise_to = DTYPE_Q8_0;
+    else
+        return err_set(err, ERR_INVALID,
+                       "quantize is %.40s, expected q4_0 or q8_0", text);
+    return 0;
+}
+
+static int open_weights(struct model *m, struct opening *op,
+                        load_progress_fn *progress, void *user, struct err *err)
+{
+    struct weights_options w = {.n_threads = count_threads(op->options)};
+    int rc = read_quantize(&w, op->options->quantize, err);
     if (rc != 0)
         return rc;
-    hparams_drop_tokens(m->gen.eos, &m->gen.n_eos, m->hp.n_vocab,
-                        "generation_config.json: eos_token_id");
-    apply_options(m, o);
-    set_name(m, o->path);
-    /* What is quick and can refuse comes before the weights. */
-    if ((rc = open_text(m, o, err)) != 0 ||
-        (rc = open_template(m, o, err)) != 0 ||
-        (rc = open_kernels(m, o, err)) != 0)
+    struct gguf *g = op->gguf;
+    op->gguf = NULL;
+    return g != NULL ? weights_open_gguf(&m->weights, g, &m->hp, &w, progress,
+                                         user, err)
+                     : weights_open(&m->weights, op->path, &m->hp, &w, progress,
+                                    user, err);
+}
+
+static int open_parts(struct model *m, struct opening *op,
+                      load_progress_fn *progress, void *user, struct err *err)
+{
+    int rc = open_description(m, op, err);
+    if (rc != 0)
         return rc;
-    rc = weights_open(&m->weights, o->path, &m->hp, progress, user, err);
+    apply_options(m, op->options);
+    if (op->gguf != NULL)
+        set_file_name(m, op);
+    else
+        set_name(m, op->path);
+    /* What is quick and can refuse comes before the weights. */
+    if ((rc = open_text(m, op, err)) != 0 ||
+        (rc = open_template(m, op, err)) != 0 ||
+        (rc = open_kernels(m, op->options, err)) != 0)
+        return rc;
+    rc = open_weights(m, op, progress, user, err);
     if (rc == 0)
-        rc = open_cache(m, o, err);
+        rc = open_cache(m, op->options, err);
     if (rc == 0)
-        rc = open_forward(m, o, err);
+        rc = open_forward(m, op->options, err);
     return rc;
+}
+
+static int open_source(struct model *m, const struct model_options *o,
+                       load_progress_fn *progress, void *user, struct err *err)
+{
+    struct model_source src;
+    struct opening op = {.options = o};
+    int rc = model_source_find(&src, o->path, err);
+    if (rc == 0 && src.gguf)
+        rc = gguf_open(&op.gguf, src.path, err);
+    if (rc == 0) {
+        op.path = src.path;
+        if (strcmp(src.path, o->path) != 0)
+            log_at(LOG_INFO, "model", "%s is %s", o->path, src.path);
+        rc = open_parts(m, &op, progress, user, err);
+    }
+    gguf_close(op.gguf);
+    model_source_deinit(&src);
+    return rc;
+}
+
+/* Texts of the file may be in it, and a sentence has no line breaks. */
+static void make_printable(char *text)
+{
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
+            *c = '?';
 }
 
 int model_open(struct model **out, const struct model_options *options,
@@ -254,10 +362,11 @@ int model_open(struct model **out, const struct model_options *options,
     struct err local = {0};
     struct err *e = err != NULL ? err : &local;
     struct model *m = mem_calloc(1, sizeof *m);
-    int rc = m != NULL ? open_parts(m, options, progress, user, e)
+    int rc = m != NULL ? open_source(m, options, progress, user, e)
                        : err_nomem(e, "the model");
     if (rc != 0) {
         model_close(m);
+        make_printable(e->text);
         return err_wrap(e, "cannot load the model in %s", options->path);
     }
     *out = m;

@@ -42,12 +42,12 @@ struct model {
     uint32_t max_batch_tokens;      /* the options, with defaults applied */
     uint32_t max_slices;
     uint32_t max_logit_rows;
-    char name[256]; /* last part of the path */
+    char name[256]; /* of the file or directory */
 };
 
-/* Opens the checkpoint in options->path.  `progress` (may be NULL) is called
- * from this thread while the weights are read.  On failure nothing is left
- * behind and the text begins "cannot load the model in DIR: ". */
+/* Opens what options->path means (model_source.h).  `progress` (may be NULL) is
+ * called from this thread while the weights are read.  On failure nothing is
+ * left behind and the text begins "cannot load the model in PATH: ". */
 int model_open(struct model **out, const struct model_options *options,
                load_progress_fn *progress, void *user, struct err *err);
 

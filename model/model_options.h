@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 struct model_options {
-    const char *path;               /* directory of the checkpoint; borrowed */
+    const char *path;               /* as model_source.h reads it; borrowed */
+    const char *quantize;           /* "q4_0" or "q8_0", for float weights; or
+                                       NULL: as they are */
     const char *isa;                /* kernels by name, NULL: the best here */
     const char *chat_template_file; /* overrides the checkpoint's; or NULL */
     uint32_t n_threads;             /* 0: from affinity and cgroup */

@@ -63,6 +63,15 @@ static void print_address(const char *host, uint16_t port, const char *model)
             model);
 }
 
+/* The type of nearly all weights: the experts', or where there are none the
+ * dense layers'. */
+static const char *bulk_type(const struct model *m)
+{
+    const struct layer_weights *last = &m->weights->layers[m->hp.n_layers - 1];
+    bool dense = last->ew1 == NULL;
+    return dtype_name(dense ? last->w1.dtype : last->ew1[0].dtype);
+}
+
 void banner_ready(const struct model *m, const struct engine *e,
                   const struct daemon_options *o, uint16_t port, bool demo)
 {
@@ -75,14 +84,14 @@ void banner_ready(const struct model *m, const struct engine *e,
         fprintf(stderr,
                 "No --model was given: serving the bundled demo model, a toy "
                 "with 3.5 million\nparameters. For real work: lfmd --model "
-                "DIR\n");
+                "MODEL.gguf\n");
     fprintf(stderr,
-            "model    %s: %.3g billion parameters, %.2f GB\n"
+            "model    %s: %.3g billion parameters in %s, %.2f GB\n"
             "compute  %u threads, %s kernels, OpenBLAS %s\n"
             "context  %u tokens a request; cache for %u tokens, "
             "%u at once\n"
             "sampling %s\n",
-            name, (double)m->weights->n_params / 1e9,
+            name, (double)m->weights->n_params / 1e9, bulk_type(m),
             (double)m->weights->bytes / 1e9, forward_n_threads(m->forward),
             m->kernels->name, gemm_core_name(), engine_context_tokens(e),
             stats.total_blocks * KV_BLOCK_TOKENS, o->engine->max_sequences,

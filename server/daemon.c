@@ -169,7 +169,7 @@ static int find_demo(char *out, size_t n, struct err *err)
     }
     return err_set(err, ERR_IO,
                    "the demo model is not beside %s; name a model with "
-                   "--model DIR",
+                   "--model MODEL",
                    exe);
 }
 

@@ -116,6 +116,17 @@ static void attend_member(void *arg, uint32_t part, uint32_t n_parts)
     }
 }
 
+static void quantize_member(void *arg, uint32_t part, uint32_t n_parts)
+{
+    const struct attention_work *a = arg;
+    const struct pass *p = a->p;
+    uint32_t t, end;
+    team_split(p->n_tokens, 1, part, n_parts, &t, &end);
+    for (; t < end; t++)
+        quantize_part(p, p->s.q_mixed + t * (a->q_floats / PANEL_BLOCK),
+                      p->s.mixed + (size_t)t * a->q_floats, a->q_floats);
+}
+
 /* Positions read by all tokens of a batch together. */
 static uint64_t n_positions(const struct batch *b)
 {
@@ -157,11 +168,15 @@ void attention(struct pass *p, const struct layer_weights *w, uint32_t index)
          .y = s->wide + a.q_floats + a.kv_floats,
          .ldy = s->wide_floats},
     };
-    linear(p, qkv, 3, s->normed, hp->hidden, p->n_tokens);
+    const struct input in = normed_rows(p);
+    linear(p, qkv, 3, &in, p->n_tokens);
     pass_run(p, prepare_member, &a,
              (uint64_t)p->n_tokens * (a.q_floats + 2 * a.kv_floats) * 4);
     pass_run(p, attend_member, &a, n_positions(p->batch) * a.q_floats * 2);
     const struct linear out = {
         .w = w->wo, .y = s->out, .ldy = hp->hidden, .into = s->stream};
-    linear(p, &out, 1, s->mixed, a.q_floats, p->n_tokens);
+    if (p->quantised) /* heads may be narrower than a block */
+        pass_run(p, quantize_member, &a, (uint64_t)p->n_tokens * a.q_floats);
+    const struct input heads = {s->mixed, a.q_floats, s->q_mixed, NULL};
+    linear(p, &out, 1, &heads, p->n_tokens);
 }

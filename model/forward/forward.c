@@ -21,13 +21,13 @@ static void run_layers(struct pass *p)
     uint32_t n_attn = 0, n_conv = 0;
     for (uint32_t i = 0; i < hp->n_layers; i++) {
         const struct layer_weights *w = &p->weights->layers[i];
-        norm_rows(p, p->s.normed, p->s.stream, w->operator_norm, p->n_tokens);
+        norm_rows(p, p->s.stream, w->operator_norm, p->n_tokens);
         if (hp->kinds[i] == LAYER_ATTENTION)
             attention(p, w, n_attn++);
         else
             shortconv(p, w, n_conv++);
 
-        norm_rows(p, p->s.normed, p->s.stream, w->ffn_norm, p->n_tokens);
+        norm_rows(p, p->s.stream, w->ffn_norm, p->n_tokens);
         if (i < hp->n_dense_layers)
             mlp(p, w);
         else
@@ -46,11 +46,11 @@ static void run_head(struct pass *p, const struct batch *b)
         memcpy(p->s.normed + s->first_row * hidden, p->s.stream + last * hidden,
                s->n_logits * hidden * sizeof(float));
     }
-    norm_rows(p, p->s.normed, p->s.normed, p->weights->final_norm,
-              b->n_logit_rows);
+    norm_rows(p, p->s.normed, p->weights->final_norm, b->n_logit_rows);
+    const struct input in = normed_rows(p);
     const struct linear head = {
         .w = p->weights->head, .y = b->logits, .ldy = b->n_vocab};
-    linear(p, &head, 1, p->s.normed, hidden, b->n_logit_rows);
+    linear(p, &head, 1, &in, b->n_logit_rows);
 }
 
 void forward_run(struct forward *f, struct batch *batch)
@@ -71,6 +71,30 @@ void forward_run(struct forward *f, struct batch *batch)
     p->batch = NULL;
 }
 
+static bool layer_quantised(const struct layer_weights *l,
+                            const struct hparams *hp)
+{
+    const struct matrix some[] = {l->wq,       l->wk, l->wv, l->wo, l->in_proj,
+                                  l->out_proj, l->w1, l->w2, l->w3};
+    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++)
+        if (dtype_is_quantised(some[i].dtype))
+            return true;
+    for (uint32_t e = 0; l->ew1 != NULL && e < hp->n_experts; e++)
+        if (dtype_is_quantised(l->ew1[e].dtype) ||
+            dtype_is_quantised(l->ew2[e].dtype) ||
+            dtype_is_quantised(l->ew3[e].dtype))
+            return true;
+    return false;
+}
+
+static bool weights_quantised(const struct weights *w, const struct hparams *hp)
+{
+    bool some = dtype_is_quantised(w->head.dtype);
+    for (uint32_t i = 0; !some && i < hp->n_layers; i++)
+        some = layer_quantised(&w->layers[i], hp);
+    return some;
+}
+
 int forward_new(struct forward **out, const struct forward_parts *parts,
                 const struct forward_limits *limits, struct err *err)
 {
@@ -87,9 +111,11 @@ int forward_new(struct forward **out, const struct forward_parts *parts,
     f->p.weights = parts->weights;
     f->p.kernels = parts->kernels;
     f->p.cache = parts->cache;
+    f->p.quantised = weights_quantised(parts->weights, hp);
     f->p.attend_scale = 1.0f / sqrtf((float)hp->head_dim);
     int rc = scratch_init(&f->p.s, hp, limits->max_batch_tokens,
-                          limits->max_logit_rows, limits->n_threads, err);
+                          limits->max_logit_rows, limits->n_threads,
+                          f->p.quantised, err);
     if (rc != 0)
         goto free_forward;
     rc = team_new(&f->p.team, limits->n_threads, err);

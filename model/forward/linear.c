@@ -15,16 +15,30 @@ struct linear_work {
     struct pass *p;
     const struct linear *products;
     uint32_t n_products;
-    const float *x;
-    size_t ldx;
+    const struct input *in;
     uint32_t n;
 };
 
+void product(const struct pass *p, float *y, size_t ldy, const struct input *in,
+             struct matrix w, uint32_t r0, uint32_t r1, uint32_t n,
+             uint32_t part)
+{
+    if (r0 >= r1)
+        return;
+    if (dtype_is_quantised(w.dtype))
+        p->kernels->qmatmul[w.dtype](y + r0, ldy, in->q, in->rows,
+                                     panel_at(w, r0), n, r1 - r0,
+                                     w.cols / PANEL_BLOCK);
+    else
+        gemm(p->kernels, y, ldy, in->x, in->ldx, w, r0, r1, n,
+             p->s.panel + (size_t)part * GEMM_PANEL_FLOATS);
+}
+
 static void linear_slice(const struct linear_work *work, const struct linear *l,
-                         uint32_t r0, uint32_t r1, float *panel)
+                         uint32_t r0, uint32_t r1, uint32_t part)
 {
     const struct kernels *k = work->p->kernels;
-    gemm(k, l->y, l->ldy, work->x, work->ldx, l->w, r0, r1, work->n, panel);
+    product(work->p, l->y, l->ldy, work->in, l->w, r0, r1, work->n, part);
     for (uint32_t i = 0; i < work->n; i++) {
         float *y = l->y + i * l->ldy + r0;
         if (l->bias != NULL)
@@ -37,21 +51,20 @@ static void linear_slice(const struct linear_work *work, const struct linear *l,
 static void linear_member(void *arg, uint32_t part, uint32_t n_parts)
 {
     const struct linear_work *work = arg;
-    float *panel = work->p->s.panel + (size_t)part * GEMM_PANEL_FLOATS;
     for (uint32_t i = 0; i < work->n_products; i++) {
         uint32_t r0, r1;
         team_split(work->products[i].w.rows, ROW_GRAIN, part, n_parts, &r0,
                    &r1);
         if (r0 < r1)
-            linear_slice(work, &work->products[i], r0, r1, panel);
+            linear_slice(work, &work->products[i], r0, r1, part);
     }
 }
 
 void linear(struct pass *p, const struct linear *products, uint32_t n_products,
-            const float *x, size_t ldx, uint32_t n)
+            const struct input *in, uint32_t n)
 {
     assert(n_products <= LINEAR_MAX);
-    struct linear_work work = {p, products, n_products, x, ldx, n};
+    struct linear_work work = {p, products, n_products, in, n};
     uint64_t n_ops = 0;
     for (uint32_t i = 0; i < n_products; i++)
         n_ops += (uint64_t)n * products[i].w.rows * products[i].w.cols;
@@ -60,7 +73,6 @@ void linear(struct pass *p, const struct linear *products, uint32_t n_products,
 
 struct norm_work {
     const struct pass *p;
-    float *y;
     const float *x, *w;
     uint32_t n;
 };
@@ -68,19 +80,22 @@ struct norm_work {
 static void norm_member(void *arg, uint32_t part, uint32_t n_parts)
 {
     const struct norm_work *work = arg;
-    const struct hparams *hp = work->p->hp;
+    const struct pass *p = work->p;
+    uint32_t hidden = p->hp->hidden;
     uint32_t i, end;
     team_split(work->n, 1, part, n_parts, &i, &end);
-    for (; i < end; i++)
-        work->p->kernels->rmsnorm(work->y + (size_t)i * hp->hidden,
-                                  work->x + (size_t)i * hp->hidden, work->w,
-                                  hp->hidden, hp->norm_eps);
+    for (; i < end; i++) {
+        float *y = p->s.normed + (size_t)i * hidden;
+        p->kernels->rmsnorm(y, work->x + (size_t)i * hidden, work->w, hidden,
+                            p->hp->norm_eps);
+        quantize_part(p, p->s.q_normed + (size_t)i * (hidden / PANEL_BLOCK), y,
+                      hidden);
+    }
 }
 
-void norm_rows(struct pass *p, float *y, const float *x, const float *w,
-               uint32_t n)
+void norm_rows(struct pass *p, const float *x, const float *w, uint32_t n)
 {
-    struct norm_work work = {p, y, x, w, n};
+    struct norm_work work = {p, x, w, n};
     pass_run(p, norm_member, &work, (uint64_t)n * p->hp->hidden * 2);
 }
 
@@ -96,8 +111,12 @@ static void embed_slice(struct pass *p, const struct batch_slice *slice,
         size_t t = slice->first + i;
         token_id id = p->batch->tokens[t];
         assert(id >= 0 && (uint32_t)id < w.rows);
-        p->kernels->widen[w.dtype](p->s.stream + t * hp->hidden,
-                                   matrix_row(w, (uint32_t)id), hp->hidden);
+        float *row = p->s.stream + t * hp->hidden;
+        if (dtype_is_quantised(w.dtype))
+            panel_row(row, w, (uint32_t)id);
+        else
+            p->kernels->widen[w.dtype](row, matrix_row(w, (uint32_t)id),
+                                       hp->hidden);
         rope_angles(hp, slice->position + i, p->s.cos + t * half,
                     p->s.sin + t * half);
     }

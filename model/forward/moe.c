@@ -10,12 +10,12 @@
  * never equally busy, rows are.  At the end a token adds up its experts in
  * ascending order, whoever else is in the batch, as transformers does.
  *
- * It does not choose: route.c. */
+ * Quantised experts read the normed rows where they are; for float ones they
+ * are gathered first.  The matrices of one kind have one format in all experts
+ * of a layer.  It does not choose: route.c. */
 #include "model/forward/ops.h"
 
 #include <string.h>
-
-#include "model/kernels/gemm_blas.h"
 
 struct moe_work {
     struct pass *p;
@@ -43,7 +43,6 @@ static void gate_up_member(void *arg, uint32_t part, uint32_t n_parts)
     const struct pass *p = work->p;
     const struct routing *r = work->routing;
     size_t hidden = p->hp->hidden, width = p->hp->moe_hidden;
-    float *panel = p->s.panel + (size_t)part * GEMM_PANEL_FLOATS;
     uint32_t r0, r1;
     team_split(p->hp->moe_hidden, ROW_GRAIN, part, n_parts, &r0, &r1);
     if (r0 == r1)
@@ -53,16 +52,19 @@ static void gate_up_member(void *arg, uint32_t part, uint32_t n_parts)
         uint32_t from = r->first[e], n = r->first[e + 1] - from;
         if (n == 0)
             continue;
-        const float *x = p->s.gather + from * hidden;
+        const struct input in = {p->s.gather + from * hidden, hidden,
+                                 p->s.q_normed, r->token_of + from};
         float *gate = p->s.gate + from * width;
         float *up = p->s.up + from * width;
-        gemm(p->kernels, gate, width, x, hidden, work->w->ew1[e], r0, r1, n,
-             panel);
-        gemm(p->kernels, up, width, x, hidden, work->w->ew3[e], r0, r1, n,
-             panel);
-        for (uint32_t i = 0; i < n; i++)
-            p->kernels->silu_mul(gate + i * width + r0, gate + i * width + r0,
-                                 up + i * width + r0, r1 - r0);
+        product(p, gate, width, &in, work->w->ew1[e], r0, r1, n, part);
+        product(p, up, width, &in, work->w->ew3[e], r0, r1, n, part);
+        for (uint32_t i = 0; i < n; i++) {
+            float *row = gate + i * width + r0;
+            p->kernels->silu_mul(row, row, up + i * width + r0, r1 - r0);
+            quantize_part(p,
+                          p->s.q_gate + ((from + i) * width + r0) / PANEL_BLOCK,
+                          row, r1 - r0);
+        }
     }
 }
 
@@ -89,7 +91,6 @@ static void down_member(void *arg, uint32_t part, uint32_t n_parts)
     const struct pass *p = work->p;
     const struct routing *r = work->routing;
     size_t hidden = p->hp->hidden, width = p->hp->moe_hidden;
-    float *panel = p->s.panel + (size_t)part * GEMM_PANEL_FLOATS;
     uint32_t c0, c1;
     team_split(p->hp->hidden, ROW_GRAIN, part, n_parts, &c0, &c1);
     if (c0 == c1)
@@ -97,10 +98,12 @@ static void down_member(void *arg, uint32_t part, uint32_t n_parts)
 
     for (uint32_t e = 0; e < r->n_experts; e++) {
         uint32_t from = r->first[e], n = r->first[e + 1] - from;
+        const struct input in = {p->s.gate + from * width, width,
+                                 p->s.q_gate + from * (width / PANEL_BLOCK),
+                                 NULL};
         if (n > 0)
-            gemm(p->kernels, p->s.gather + from * hidden, hidden,
-                 p->s.gate + from * width, width, work->w->ew2[e], c0, c1, n,
-                 panel);
+            product(p, p->s.gather + from * hidden, hidden, &in,
+                    work->w->ew2[e], c0, c1, n, part);
     }
     for (uint32_t t = 0; t < p->n_tokens; t++)
         combine_token(work, t, c0, c1);
@@ -123,11 +126,14 @@ void moe(struct pass *p, const struct layer_weights *w)
     struct moe_work work = {p, w, &p->s.routing};
     const struct linear router = {
         .w = w->router, .y = p->s.router, .ldy = p->hp->n_experts};
-    linear(p, &router, 1, p->s.normed, p->hp->hidden, p->n_tokens);
+    const struct input in = normed_rows(p);
+    linear(p, &router, 1, &in, p->n_tokens);
     choose_experts(p, w);
     uint64_t floats =
         (uint64_t)p->n_tokens * p->hp->n_experts_used * p->hp->hidden;
-    pass_run(p, gather_member, &work, floats);
+    if (!dtype_is_quantised(w->ew1[0].dtype) ||
+        !dtype_is_quantised(w->ew3[0].dtype))
+        pass_run(p, gather_member, &work, floats);
     pass_run(p, gate_up_member, &work, floats * p->hp->moe_hidden * 2);
     pass_run(p, down_member, &work, floats * p->hp->moe_hidden);
 }

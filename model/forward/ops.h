@@ -9,6 +9,7 @@
 #ifndef LFMD_MODEL_FORWARD_OPS_H
 #define LFMD_MODEL_FORWARD_OPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,9 @@
 #include "model/weights/hparams.h"
 #include "model/weights/weights.h"
 
-/* Weight rows are shared out in multiples of this: a cache line of results. */
-#define ROW_GRAIN 16u
+/* Weight rows are shared out in multiples of this: two panels of quantised
+ * weights, and a block of what is quantised again for the next product. */
+#define ROW_GRAIN 32u
 
 struct pass {
     const struct hparams *hp;
@@ -30,7 +32,8 @@ struct pass {
     struct cache *cache;
     struct team *team;
     struct scratch s;
-    float attend_scale;        /* 1 / sqrt(head_dim) */
+    bool quantised;     /* some weight is: activations get quantised twins */
+    float attend_scale; /* 1 / sqrt(head_dim) */
     const struct batch *batch; /* of the running step */
     uint32_t n_tokens;         /* batch->n_tokens */
 };
@@ -50,6 +53,29 @@ static inline void pass_run(struct pass *p, team_fn *fn, void *arg,
         team_run(p->team, fn, arg);
 }
 
+/* Rows of activations: floats, and their quantised twin where p->quantised.
+ * Row i is row rows[i] of both, or i when `rows` is NULL. */
+struct input {
+    const float *x;
+    size_t ldx;
+    const struct q8_block *q;
+    const uint32_t *rows; /* only for quantised weights */
+};
+
+/* Rows [r0, r1) of w times n rows of input: y[i * ldy + r].  For use inside a
+ * team_fn, with its part's panel. */
+void product(const struct pass *p, float *y, size_t ldy, const struct input *in,
+             struct matrix w, uint32_t r0, uint32_t r1, uint32_t n,
+             uint32_t part);
+
+/* The twin of x[0 .. n) where there is one; both begin at a block. */
+static inline void quantize_part(const struct pass *p, struct q8_block *q,
+                                 const float *x, uint32_t n)
+{
+    if (p->quantised)
+        p->kernels->quantize(q, x, n / PANEL_BLOCK);
+}
+
 /* One product y = x * transpose(w) + bias of a `linear` call; with `into`, the
  * result is also added there (the residual stream). */
 struct linear {
@@ -60,14 +86,19 @@ struct linear {
     float *into; /* [n][w.rows] or NULL */
 };
 
-/* Up to 4 products of the same n rows of x [n][ldx], in one round. */
+/* Up to 4 products of the same n rows of input, in one round. */
 #define LINEAR_MAX 4u
 void linear(struct pass *p, const struct linear *products, uint32_t n_products,
-            const float *x, size_t ldx, uint32_t n);
+            const struct input *in, uint32_t n);
 
-/* y[i] = rmsnorm(x[i], w) for n rows of `hidden`. */
-void norm_rows(struct pass *p, float *y, const float *x, const float *w,
-               uint32_t n);
+/* s.normed[i] = rmsnorm(x[i], w) for n rows of `hidden`; x may be s.normed. */
+void norm_rows(struct pass *p, const float *x, const float *w, uint32_t n);
+
+/* s.normed as the input of a product. */
+static inline struct input normed_rows(const struct pass *p)
+{
+    return (struct input){p->s.normed, p->hp->hidden, p->s.q_normed, NULL};
+}
 
 /* The stream's first rows: the embeddings of the tokens, and beside them the
  * cosines and sines of the positions. */

@@ -90,9 +90,47 @@ static void cut_ints(struct scratch *s, const struct hparams *hp,
     s->routing.first = cut(c, (size_t)hp->n_experts + 1, 1);
 }
 
+/* Rounded up: a width that is no multiple has no quantised consumer, but its
+ * producer does not ask. */
+static size_t blocks_of(size_t width)
+{
+    return (width + PANEL_BLOCK - 1) / PANEL_BLOCK;
+}
+
+static void cut_blocks(struct scratch *s, const struct hparams *hp,
+                       const struct sizes *z, struct cutter *c)
+{
+    size_t t = z->max_tokens;
+    size_t q = (size_t)hp->n_heads * hp->head_dim;
+    size_t visits = t * hp->n_experts_used;
+    s->q_normed = cut(c, larger(t, z->max_rows), blocks_of(hp->hidden));
+    s->q_mixed = cut(c, t, blocks_of(larger(hp->hidden, q)));
+    s->q_gate = cut(c, 1,
+                    larger(t * blocks_of(hp->ffn_hidden),
+                           visits * blocks_of(hp->moe_hidden)));
+}
+
+static int take_blocks(struct scratch *s, const struct hparams *hp,
+                       const struct sizes *z, struct err *err)
+{
+    struct cutter count = {.unit = sizeof(struct q8_block)};
+    cut_blocks(s, hp, z, &count);
+    if (count.overflow)
+        return err_set(err, ERR_LIMIT,
+                       "a step of %u tokens is too large for this model",
+                       (unsigned)z->max_tokens);
+    s->blocks = mem_alloc_aligned(64, count.used * count.unit);
+    if (s->blocks == NULL)
+        return err_nomem(err, "the quantised activations");
+    s->bytes += count.used * count.unit;
+    struct cutter hand = {.base = s->blocks, .unit = count.unit};
+    cut_blocks(s, hp, z, &hand);
+    return 0;
+}
+
 int scratch_init(struct scratch *s, const struct hparams *hp,
                  uint32_t max_tokens, uint32_t max_rows, uint32_t n_threads,
-                 struct err *err)
+                 bool quantised, struct err *err)
 {
     *s = (struct scratch){0};
     struct sizes z = {max_tokens, max_rows, n_threads};
@@ -117,12 +155,16 @@ int scratch_init(struct scratch *s, const struct hparams *hp,
     ints = (struct cutter){.base = s->ints, .unit = sizeof(uint32_t)};
     cut_floats(s, hp, &z, &floats);
     cut_ints(s, hp, &z, &ints);
-    return 0;
+    int rc = quantised ? take_blocks(s, hp, &z, err) : 0;
+    if (rc != 0)
+        scratch_deinit(s);
+    return rc;
 }
 
 void scratch_deinit(struct scratch *s)
 {
     mem_free_aligned(s->floats);
     mem_free_aligned(s->ints);
+    mem_free_aligned(s->blocks);
     *s = (struct scratch){0};
 }

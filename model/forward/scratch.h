@@ -13,11 +13,13 @@
 #ifndef LFMD_MODEL_FORWARD_SCRATCH_H
 #define LFMD_MODEL_FORWARD_SCRATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "model/base/err.h"
 #include "model/forward/route.h"
+#include "model/kernels/kernels.h"
 
 struct hparams;
 
@@ -36,18 +38,25 @@ struct scratch {
     float *up;     /* the same */
     struct routing routing;
 
+    /* Quantised twins, written by whoever writes the floats; NULL and unused
+     * when no weight is quantised.  Rows have width / PANEL_BLOCK blocks. */
+    struct q8_block *q_normed; /* of normed */
+    struct q8_block *q_mixed;  /* of mixed, rows as wide as its content */
+    struct q8_block *q_gate;   /* of the dense gate or of the experts' */
+
     float *panel;  /* [n_threads][GEMM_PANEL_FLOATS] */
     float *attend; /* [n_threads][attend_floats] */
     size_t attend_floats;
 
     void *floats; /* owned: all of the above */
     void *ints;   /* owned: the routing's */
+    void *blocks; /* owned: the quantised twins */
     uint64_t bytes;
 };
 
 int scratch_init(struct scratch *s, const struct hparams *hp,
                  uint32_t max_tokens, uint32_t max_rows, uint32_t n_threads,
-                 struct err *err);
+                 bool quantised, struct err *err);
 void scratch_deinit(struct scratch *s);
 
 #endif

@@ -5,8 +5,8 @@
  *     out = y * out_proj
  *
  * The convolution remembers the last conv_width - 1 columns of Bx, in the
- * sequence's slot.  Channels do not meet, so members take channels and walk all
- * slices: no barrier inside. */
+ * sequence's slot.  Channels do not meet, so members take channels all the way
+ * from in_proj's rows to y and walk all slices: no barrier inside. */
 #include "model/forward/ops.h"
 
 #include "model/cache/conv_state.h"
@@ -50,8 +50,30 @@ static void conv_slice(const struct conv_work *work,
         .c1 = c1,
     });
     for (uint32_t i = 0; i < slice->n_tokens; i++) {
-        float *at = y + (size_t)i * hidden + c0;
-        k->mul(at, at, b + i * ld + hidden + c0, c1 - c0);
+        size_t at = (size_t)i * hidden + c0;
+        k->mul(y + at, y + at, b + i * ld + hidden + c0, c1 - c0);
+        quantize_part(p,
+                      p->s.q_mixed +
+                          ((size_t)slice->first * hidden + at) / PANEL_BLOCK,
+                      y + at, c1 - c0);
+    }
+}
+
+/* Channels [c0, c1) of B, C and x. */
+static void project(const struct conv_work *work, uint32_t c0, uint32_t c1,
+                    uint32_t part)
+{
+    struct pass *p = work->p;
+    const struct input in = normed_rows(p);
+    size_t ld = p->s.wide_floats;
+    for (uint32_t third = 0; third < 3; third++) {
+        uint32_t r0 = third * p->hp->hidden + c0;
+        uint32_t r1 = third * p->hp->hidden + c1;
+        product(p, p->s.wide, ld, &in, work->w->in_proj, r0, r1, p->n_tokens,
+                part);
+        for (uint32_t i = 0; i < p->n_tokens && work->w->in_bias != NULL; i++)
+            p->kernels->add(p->s.wide + i * ld + r0, work->w->in_bias + r0,
+                            r1 - r0);
     }
 }
 
@@ -63,6 +85,7 @@ static void conv_member(void *arg, uint32_t part, uint32_t n_parts)
     team_split(work->p->hp->hidden, ROW_GRAIN, part, n_parts, &c0, &c1);
     if (c0 == c1)
         return;
+    project(work, c0, c1, part);
     for (uint32_t s = 0; s < b->n_slices; s++)
         conv_slice(work, &b->slices[s], c0, c1);
 }
@@ -71,18 +94,14 @@ void shortconv(struct pass *p, const struct layer_weights *w, uint32_t index)
 {
     struct scratch *s = &p->s;
     uint32_t hidden = p->hp->hidden;
-    const struct linear in = {.w = w->in_proj,
-                              .bias = w->in_bias,
-                              .y = s->wide,
-                              .ldy = s->wide_floats};
-    linear(p, &in, 1, s->normed, hidden, p->n_tokens);
     struct conv_work work = {p, w, cache_conv(p->cache), index};
     pass_run(p, conv_member, &work,
-             (uint64_t)p->n_tokens * hidden * (p->hp->conv_width + 2));
+             (uint64_t)p->n_tokens * hidden * hidden * 3);
     const struct linear out = {.w = w->out_proj,
                                .bias = w->out_bias,
                                .y = s->out,
                                .ldy = hidden,
                                .into = s->stream};
-    linear(p, &out, 1, s->mixed, hidden, p->n_tokens);
+    const struct input in = {s->mixed, hidden, s->q_mixed, NULL};
+    linear(p, &out, 1, &in, p->n_tokens);
 }

@@ -274,7 +274,7 @@ static void unlay(struct spread *s, const uint8_t *block, uint32_t bits,
         }
         unsigned q = g < 4 ? block[at] & 15u : block[at] >> 4;
         if (bits == 6)
-            q |= (high[g % 4 / 2 * ROWS * 4 + r * 4 + j] >>
+            q |= ((unsigned)high[g % 4 / 2 * ROWS * 4 + r * 4 + j] >>
                       (g % 2 * 4 + g / 4 * 2) &
                   3u)
                  << 4;

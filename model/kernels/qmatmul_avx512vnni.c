@@ -1,8 +1,334 @@
-/* qmatmul_avx512vnni.c -- empty so far: the slots stay as the set below filled
- * them. */
+/* qmatmul_avx512vnni.c -- quantised products, 16 rows an instruction.
+ *
+ * One zmm of a panel holds 4 values along k of 16 rows; vpdpbusd multiplies
+ * them by 4 activations, broadcast from memory, into 16 integer sums.  A block
+ * is unpacked into 8 registers once for up to 8 tokens; its two halves are two
+ * chains of four, which is what the two scales of Q6_K need and what hides the
+ * instruction's latency when there is one token only.  The zero point costs
+ * nothing: the integer sum starts at -zero * (sum of the activations). */
 #include "model/kernels/kernels_fill.h"
+
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#include "model/kernels/simd_avx2.h"
+
+#define GROUPS 8u
+#define MAX_TOKENS 8u
+#define SUPER_BLOCKS (PANEL_SUPER / PANEL_BLOCK)
+#define LINE_BYTES 64u
+
+static void quantize(struct q8_block *restrict dst, const float *restrict x,
+                     uint32_t n_blocks)
+{
+    const __m512 most = _mm512_set1_ps(127.0f);
+    const __m512 least = _mm512_set1_ps(-127.0f);
+
+    for (; n_blocks > 0; n_blocks--, dst++, x += PANEL_BLOCK) {
+        __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+        float max = _mm512_reduce_max_ps(
+            _mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+        __m512 inverse = _mm512_set1_ps(max > 0 ? 127.0f / max : 0);
+        __m512i qa, qb;
+        int32_t sum_a, sum_b;
+
+        a = _mm512_max_ps(least,
+                          _mm512_min_ps(most, _mm512_mul_ps(a, inverse)));
+        b = _mm512_max_ps(least,
+                          _mm512_min_ps(most, _mm512_mul_ps(b, inverse)));
+        qa = _mm512_cvtps_epi32(a);
+        qb = _mm512_cvtps_epi32(b);
+        sum_a = _mm512_reduce_add_epi32(qa);
+        sum_b = _mm512_reduce_add_epi32(qb);
+        _mm_storeu_si128((void *)dst->q, _mm512_cvtepi32_epi8(qa));
+        _mm_storeu_si128((void *)(dst->q + 16), _mm512_cvtepi32_epi8(qb));
+        dst->scale = max / 127.0f;
+        dst->sum = dst->scale * (float)(sum_a + sum_b);
+        dst->neg8sum[0] = -8 * sum_a;
+        dst->neg8sum[1] = -8 * sum_b;
+    }
+}
+
+/* The 8 groups of a block as bytes q >= 0. */
+ALWAYS_INLINE void unpack(__m512i w[GROUPS], const uint8_t *block,
+                          uint32_t bits)
+{
+    const __m512i low4 = _mm512_set1_epi8(15);
+    const __m512i bits45 = _mm512_set1_epi8(0x30);
+
+    if (bits == 8) {
+        UNROLL
+        for (uint32_t g = 0; g < GROUPS; g++)
+            w[g] = _mm512_loadu_si512(block + g * 64);
+        return;
+    }
+    UNROLL
+    for (uint32_t g = 0; g < GROUPS / 2; g++) {
+        __m512i pair = _mm512_loadu_si512(block + g * 64);
+
+        w[g] = _mm512_and_si512(pair, low4);
+        w[g + 4] = _mm512_and_si512(_mm512_srli_epi16(pair, 4), low4);
+    }
+    if (bits == 4)
+        return;
+    UNROLL
+    for (uint32_t h = 0; h < 2; h++) {
+        __m512i high = _mm512_loadu_si512(block + 256 + h * 64);
+        __m512i b01 = _mm512_slli_epi16(high, 4);
+        __m512i b23 = _mm512_slli_epi16(high, 2);
+        __m512i b67 = _mm512_srli_epi16(high, 2);
+
+        /* 0xf8: a | (b & c) */
+        w[2 * h] = _mm512_ternarylogic_epi32(w[2 * h], b01, bits45, 0xf8);
+        w[2 * h + 4] =
+            _mm512_ternarylogic_epi32(w[2 * h + 4], b23, bits45, 0xf8);
+        w[2 * h + 1] =
+            _mm512_ternarylogic_epi32(w[2 * h + 1], high, bits45, 0xf8);
+        w[2 * h + 5] =
+            _mm512_ternarylogic_epi32(w[2 * h + 5], b67, bits45, 0xf8);
+    }
+}
+
+/* What a block's integers are multiplied by, and what is subtracted. */
+struct scales {
+    __m512 s[2]; /* of the halves; equal but in K6 */
+    __m512 m;
+};
+
+ALWAYS_INLINE __m512 load_halves(const uint8_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+}
+
+ALWAYS_INLINE __m512 load_bytes(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p)));
+}
+
+ALWAYS_INLINE __m512 load_signed_bytes(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
+}
+
+ALWAYS_INLINE struct scales load_scales(const uint8_t *scales,
+                                        enum panel_scales kind, uint32_t b)
+{
+    struct scales out = {.m = _mm512_setzero_ps()};
+    uint32_t in = b % SUPER_BLOCKS * 32;
+
+    switch (kind) {
+    case SCALES_D:
+        out.s[0] = out.s[1] = load_halves(scales + (size_t)b * 32);
+        break;
+    case SCALES_DM:
+        scales += (size_t)b * 64;
+        out.s[0] = out.s[1] = load_halves(scales);
+        out.m = _mm512_sub_ps(out.m, load_halves(scales + 32));
+        break;
+    case SCALES_K:
+        scales += (size_t)(b / SUPER_BLOCKS) * 320;
+        out.s[0] = out.s[1] =
+            _mm512_mul_ps(load_halves(scales), load_bytes(scales + 64 + in));
+        out.m = _mm512_mul_ps(load_halves(scales + 32),
+                              load_bytes(scales + 80 + in));
+        break;
+    case SCALES_K6:
+        scales += (size_t)(b / SUPER_BLOCKS) * 288;
+        out.s[0] = _mm512_mul_ps(load_halves(scales),
+                                 load_signed_bytes(scales + 32 + in));
+        out.s[1] = _mm512_mul_ps(load_halves(scales),
+                                 load_signed_bytes(scales + 48 + in));
+        break;
+    }
+    return out;
+}
+
+ALWAYS_INLINE __m512i broadcast4(const int8_t *q)
+{
+    int32_t four;
+
+    memcpy(&four, q, sizeof(four));
+    return _mm512_set1_epi32(four);
+}
+
+/* The integer sums of one half of a block. */
+ALWAYS_INLINE __m512i half_dot(const __m512i *w, const struct q8_block *x,
+                               uint32_t half, uint32_t zero)
+{
+    __m512i sum = _mm512_setzero_si512();
+
+    if (zero != 0) {
+        sum = _mm512_set1_epi32(x->neg8sum[half]);
+        if (zero == 16)
+            sum = _mm512_slli_epi32(sum, 1);
+        else if (zero == 32)
+            sum = _mm512_slli_epi32(sum, 2);
+        else if (zero == 128)
+            sum = _mm512_slli_epi32(sum, 4);
+    }
+    UNROLL
+    for (uint32_t g = 0; g < GROUPS / 2; g++)
+        sum = _mm512_dpbusd_epi32(sum, w[half * 4 + g],
+                                  broadcast4(x->q + half * 16 + g * 4));
+    return sum;
+}
+
+ALWAYS_INLINE __m512 add_block(__m512 acc, const __m512i w[GROUPS],
+                               const struct scales *s, const struct q8_block *x,
+                               const struct panel_format f)
+{
+    __m512 xs = _mm512_set1_ps(x->scale);
+    __m512i first = half_dot(w, x, 0, f.zero);
+    __m512i second = half_dot(w, x, 1, f.zero);
+
+    if (f.scales == SCALES_K6) {
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(first),
+                              _mm512_mul_ps(s->s[0], xs), acc);
+        return _mm512_fmadd_ps(_mm512_cvtepi32_ps(second),
+                               _mm512_mul_ps(s->s[1], xs), acc);
+    }
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(first, second)),
+                          _mm512_mul_ps(s->s[0], xs), acc);
+    if (f.scales == SCALES_DM || f.scales == SCALES_K)
+        acc = _mm512_fnmadd_ps(s->m, _mm512_set1_ps(x->sum), acc);
+    return acc;
+}
+
+/* One panel against `tokens` tokens; f and tokens are constants after inlining.
+ * With `fetch` the same place of the next panel is asked for meanwhile. */
+ALWAYS_INLINE void tile(__m512 acc[MAX_TOKENS], const uint8_t *panel,
+                        size_t scale_bytes,
+                        const struct q8_block *const x[MAX_TOKENS],
+                        uint32_t n_blocks, const struct panel_format f,
+                        uint32_t tokens, bool fetch)
+{
+    const uint32_t block_bytes = PANEL_ROWS * PANEL_BLOCK / 8 * f.bits;
+    const uint8_t *blocks = panel + scale_bytes;
+    const uint8_t *next = blocks + (size_t)n_blocks * block_bytes;
+    const uint8_t *xs[MAX_TOKENS];
+
+    UNROLL
+    for (uint32_t t = 0; t < tokens; t++) {
+        acc[t] = _mm512_setzero_ps();
+        xs[t] = (const uint8_t *)x[t];
+    }
+    for (uint32_t b = 0; b < n_blocks; b++) {
+        struct scales s = load_scales(panel, f.scales, b);
+        __m512i w[GROUPS];
+
+        if (fetch) {
+            UNROLL
+            for (uint32_t line = 0; line < block_bytes / LINE_BYTES + 1; line++)
+                _mm_prefetch((const char *)next + line * LINE_BYTES,
+                             _MM_HINT_T0);
+            next += block_bytes + 32;
+        }
+        unpack(w, blocks, f.bits);
+        blocks += block_bytes;
+        UNROLL
+        for (uint32_t t = 0; t < tokens; t++) {
+            acc[t] = add_block(acc[t], w, &s,
+                               (const struct q8_block *)(const void *)xs[t], f);
+            xs[t] += sizeof(struct q8_block);
+        }
+    }
+}
+
+struct job {
+    float *y;
+    size_t ldy;
+    const struct q8_block *x;
+    const uint32_t *rows;
+    uint32_t m, n_blocks;
+    size_t scale_bytes;
+};
+
+/* Tokens [t0, t0 + tokens) of one panel of n <= 16 rows. */
+ALWAYS_INLINE void tokens_of_panel(const struct job *j, const uint8_t *panel,
+                                   float *y, uint32_t t0, uint32_t n,
+                                   const struct panel_format f, uint32_t tokens)
+{
+    const struct q8_block *x[MAX_TOKENS];
+    __m512 acc[MAX_TOKENS];
+    __mmask16 mask = (__mmask16)((1u << n) - 1);
+
+    UNROLL
+    for (uint32_t t = 0; t < tokens; t++) {
+        size_t at = j->rows != NULL ? j->rows[t0 + t] : t0 + t;
+
+        x[t] = j->x + at * j->n_blocks;
+    }
+    tile(acc, panel, j->scale_bytes, x, j->n_blocks, f, tokens, t0 == 0);
+    UNROLL
+    for (uint32_t t = 0; t < tokens; t++)
+        _mm512_mask_storeu_ps(y + (t0 + t) * j->ldy, mask, acc[t]);
+}
+
+ALWAYS_INLINE void panel_product(const struct job *j, const uint8_t *panel,
+                                 float *y, uint32_t n,
+                                 const struct panel_format f)
+{
+    uint32_t t = 0;
+
+    for (; j->m - t >= 8; t += 8)
+        tokens_of_panel(j, panel, y, t, n, f, 8);
+    if (j->m - t >= 4) {
+        tokens_of_panel(j, panel, y, t, n, f, 4);
+        t += 4;
+    }
+    if (j->m - t >= 2) {
+        tokens_of_panel(j, panel, y, t, n, f, 2);
+        t += 2;
+    }
+    if (t < j->m)
+        tokens_of_panel(j, panel, y, t, n, f, 1);
+}
+
+#define DEFINE_FOR(suffix, dtype, bits, scales, zero)                      \
+    static void qmatmul_##suffix(                                          \
+        float *restrict y, size_t ldy, const struct q8_block *restrict x,  \
+        const uint32_t *restrict rows, const void *restrict panels,        \
+        uint32_t m, uint32_t n, uint32_t n_blocks)                         \
+    {                                                                      \
+        static const struct panel_format f = {bits, scales, zero};         \
+        const uint32_t cols = n_blocks * PANEL_BLOCK;                      \
+        const uint8_t *panel = panels;                                     \
+        const size_t each = panel_bytes(dtype, cols);                      \
+        struct job j = {                                                   \
+            y, ldy, x, rows, m, n_blocks, panel_scale_bytes(dtype, cols)}; \
+                                                                           \
+        for (uint32_t r = 0; r < n; r += PANEL_ROWS, panel += each)        \
+            panel_product(&j, panel, y + r,                                \
+                          n - r < PANEL_ROWS ? n - r : PANEL_ROWS, f);     \
+    }
+
+DEFINE_FOR(q4_0, DTYPE_Q4_0, 4, SCALES_D, 8)
+DEFINE_FOR(q4_1, DTYPE_Q4_1, 4, SCALES_DM, 0)
+DEFINE_FOR(q5_0, DTYPE_Q5_0, 6, SCALES_D, 16)
+DEFINE_FOR(q5_1, DTYPE_Q5_1, 6, SCALES_DM, 0)
+DEFINE_FOR(q8_0, DTYPE_Q8_0, 8, SCALES_D, 128)
+DEFINE_FOR(q4_k, DTYPE_Q4_K, 4, SCALES_K, 0)
+DEFINE_FOR(q5_k, DTYPE_Q5_K, 6, SCALES_K, 0)
+DEFINE_FOR(q6_k, DTYPE_Q6_K, 6, SCALES_K6, 32)
+
+void qmatmul_fill_avx512vnni(struct kernels *k)
+{
+    k->quantize = quantize;
+    k->qmatmul[DTYPE_Q4_0] = qmatmul_q4_0;
+    k->qmatmul[DTYPE_Q4_1] = qmatmul_q4_1;
+    k->qmatmul[DTYPE_Q5_0] = qmatmul_q5_0;
+    k->qmatmul[DTYPE_Q5_1] = qmatmul_q5_1;
+    k->qmatmul[DTYPE_Q8_0] = qmatmul_q8_0;
+    k->qmatmul[DTYPE_Q4_K] = qmatmul_q4_k;
+    k->qmatmul[DTYPE_Q5_K] = qmatmul_q5_k;
+    k->qmatmul[DTYPE_Q6_K] = qmatmul_q6_k;
+}
+
+#else
 
 void qmatmul_fill_avx512vnni(struct kernels *k)
 {
     (void)k;
 }
+
+#endif

@@ -1,5 +1,6 @@
 /* tokenizer_parts.h -- the inside of a tokenizer, for tokenizer.c (which uses
- * it), tokenizer_load.c and tokenizer_pipeline.c (which build it) alone. */
+ * it), tokenizer_load.c, tokenizer_pipeline.c and tokenizer_lists.c (which
+ * build it) alone. */
 #ifndef LFMD_MODEL_TEXT_TOKENIZER_PARTS_H
 #define LFMD_MODEL_TEXT_TOKENIZER_PARTS_H
 
@@ -31,5 +32,10 @@ struct tokenizer {
  * post-processor says what goes around a text. */
 int tokenizer_pipeline(struct tokenizer *t, const json_t *root,
                        bool *has_template, struct err *err);
+
+/* Adds a pattern of tokenizer.json as the next stage of cutting; `literal` text
+ * is matched as it is.  Errors begin with `path`. */
+int tokenizer_add_pattern(struct tokenizer *t, const char *pattern, size_t n,
+                          bool literal, const char *path, struct err *err);
 
 #endif

@@ -30,8 +30,8 @@ static int get_type(const json_t *v, const char **type, const char *path,
     return found ? 0 : err_set(err, ERR_FORMAT, "%s has no type", path);
 }
 
-static int add_pattern(struct tokenizer *t, const char *pattern, size_t n,
-                       bool literal, const char *path, struct err *err)
+int tokenizer_add_pattern(struct tokenizer *t, const char *pattern, size_t n,
+                          bool literal, const char *path, struct err *err)
 {
     struct buf b = {0};
     int rc = 0;
@@ -70,9 +70,9 @@ static int add_split(struct tokenizer *t, const json_t *v, const char *path,
     if (rc == 0)
         return err_set(err, ERR_FORMAT,
                        "%s.pattern holds neither Regex nor String", path);
-    return add_pattern(t, text,
-                       json_string_length(json_object_get(pattern, key)),
-                       literal, path, err);
+    return tokenizer_add_pattern(
+        t, text, json_string_length(json_object_get(pattern, key)), literal,
+        path, err);
 }
 
 static int add_byte_level(struct tokenizer *t, const json_t *v,
@@ -86,8 +86,8 @@ static int add_byte_level(struct tokenizer *t, const json_t *v,
         return rc;
     rc = prefix ? pretoken_add_prefix_space(t->pretoken, err) : 0;
     if (rc == 0 && regex)
-        rc = add_pattern(t, gpt2_pattern, sizeof gpt2_pattern - 1, false, path,
-                         err);
+        rc = tokenizer_add_pattern(t, gpt2_pattern, sizeof gpt2_pattern - 1,
+                                   false, path, err);
     return rc;
 }
 
@@ -98,7 +98,8 @@ static int add_digits(struct tokenizer *t, const json_t *v, const char *path,
     int rc = json_get_bool(v, "individual_digits", &individual, path, err);
     if (rc < 0)
         return rc;
-    return add_pattern(t, "\\p{N}+", individual ? 5 : 6, false, path, err);
+    return tokenizer_add_pattern(t, "\\p{N}+", individual ? 5 : 6, false, path,
+                                 err);
 }
 
 static int add_stage(struct tokenizer *t, const json_t *v, const char *path,

@@ -38,4 +38,11 @@ int generation_load(struct generation_defaults *g, const char *dir,
 int generation_parse(struct generation_defaults *g, const json_t *config,
                      struct err *err);
 
+struct gguf;
+
+/* The same from general.sampling.* of a GGUF file (generation_gguf.c); without
+ * any of them g->found is false.  The file's end tokens are in hparams. */
+int generation_from_gguf(struct generation_defaults *g, const struct gguf *file,
+                         struct err *err);
+
 #endif

@@ -67,6 +67,7 @@ void gguf_close(struct gguf *g); /* NULL is fine */
 
 uint32_t gguf_n_files(const struct gguf *g);
 const char *gguf_file_name(const struct gguf *g); /* of the first, for text */
+bool gguf_is_mapped(const struct gguf *g); /* opened, not parsed from memory */
 
 /* ---- metadata: 1 found, 0 absent, negative: another type or out of range,
  * with an error that names the key.  Integers of any width are accepted for

@@ -2,10 +2,7 @@
 #include "model/weights/shards.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "model/base/alloc.h"
@@ -13,8 +10,7 @@
 
 #define MAX_INDEX_BYTES (64u << 20)
 #define MAX_INDEX_NODES 400000u
-#define TOUCH_STRIDE 4096u             /* no page is smaller */
-#define TOUCH_WINDOW ((size_t)8 << 20) /* asked of the kernel ahead of us */
+#define LEAST_FILE 8u /* the length of a header */
 
 static int join(char **out, const char *dir, const char *name, struct err *err)
 {
@@ -25,35 +21,10 @@ static int join(char **out, const char *dir, const char *name, struct err *err)
     return *out != NULL ? 0 : err_nomem(err, "a path");
 }
 
-/* Opens and measures; the descriptor is the caller's. */
-static int open_file(int *fd, size_t *bytes, const char *path, struct err *err)
-{
-    struct stat st;
-    /* Not to wait for a writer should it be a pipe. */
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0)
-        return err_errno(err, "open", path);
-    int rc = 0;
-    if (fstat(*fd, &st) != 0)
-        rc = err_errno(err, "stat", path);
-    else if (!S_ISREG(st.st_mode))
-        rc = err_set(err, ERR_FORMAT, "%s is not a regular file", path);
-    else if (st.st_size < 8 || (uint64_t)st.st_size > SIZE_MAX / 2)
-        rc = err_set(err, ERR_FORMAT,
-                     "%s has %lld bytes, too few for a safetensors file", path,
-                     (long long)st.st_size);
-    if (rc != 0)
-        close(*fd);
-    else
-        *bytes = (size_t)st.st_size;
-    return rc;
-}
-
 static void shard_close(struct shard *f)
 {
     safetensors_free(f->st);
-    if (f->base != NULL)
-        munmap((void *)(uintptr_t)f->base, f->bytes);
+    map_close(&f->map);
     mem_free(f->used);
     mem_free(f->path);
     *f = (struct shard){0};
@@ -62,19 +33,12 @@ static void shard_close(struct shard *f)
 /* Takes `path` whatever happens. */
 static int shard_open(struct shard *f, char *path, struct err *err)
 {
-    int fd = -1;
     *f = (struct shard){.path = path};
-    int rc = open_file(&fd, &f->bytes, path, err);
+    int rc = map_file(&f->map, path, LEAST_FILE, err);
     if (rc != 0)
         goto fail;
-    void *base = mmap(NULL, f->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (base == MAP_FAILED)
-        rc = err_errno(err, "map", path);
-    close(fd);
-    if (rc != 0)
-        goto fail;
-    f->base = base;
-    rc = safetensors_parse(&f->st, f->base, f->bytes, f->bytes, err);
+    rc =
+        safetensors_parse(&f->st, f->map.base, f->map.bytes, f->map.bytes, err);
     if (rc != 0) {
         err_wrap(err, "%s", path);
         goto fail;
@@ -280,7 +244,7 @@ const struct safetensor *shards_find(struct shards *s, const char *name,
         if (t == NULL)
             continue;
         f->used[t - f->st->tensors] = true;
-        *data = f->base + f->st->data_offset + t->begin;
+        *data = f->map.base + f->st->data_offset + t->begin;
         return t;
     }
     return NULL;
@@ -298,42 +262,4 @@ const struct safetensor *shards_unused(const struct shards *s, size_t *n)
                 first = &s->files[i].st->tensors[j];
         }
     return first;
-}
-
-static void advise(const struct shard *f, size_t at)
-{
-    if (at >= f->bytes)
-        return;
-    size_t n = f->bytes - at < TOUCH_WINDOW ? f->bytes - at : TOUCH_WINDOW;
-    posix_madvise((void *)(uintptr_t)(f->base + at), n, POSIX_MADV_WILLNEED);
-}
-
-/* The disk reads the next window while the pages of this one are mapped. */
-static size_t touch_window(const struct shard *f, size_t at)
-{
-    size_t n = f->bytes - at < TOUCH_WINDOW ? f->bytes - at : TOUCH_WINDOW;
-    advise(f, at + TOUCH_WINDOW);
-    for (size_t i = 0; i < n; i += TOUCH_STRIDE)
-        (void)*(const volatile char *)(f->base + at + i);
-    return n;
-}
-
-void shards_touch(const struct shards *s, shards_progress_fn *progress,
-                  void *user)
-{
-    size_t total = 0, done = 0, told = 0;
-    for (size_t i = 0; i < s->n; i++)
-        total += s->files[i].bytes;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct shard *f = &s->files[i];
-        advise(f, 0);
-        for (size_t at = 0; at < f->bytes; at += TOUCH_WINDOW) {
-            done += touch_window(f, at);
-            if (progress != NULL &&
-                (done == total || done - told > total / 100)) {
-                told = done;
-                progress(user, done, total);
-            }
-        }
-    }
 }

@@ -15,14 +15,14 @@
 #include <stdint.h>
 
 #include "model/base/err.h"
+#include "model/weights/map_file.h"
 #include "model/weights/safetensors.h"
 
 #define SHARDS_MAX 1024u
 
 struct shard {
-    char *path;       /* owned */
-    const char *base; /* the mapping, [bytes] */
-    size_t bytes;
+    char *path;             /* owned */
+    struct mapping map;     /* owned */
     struct safetensors *st; /* owned */
     bool *used;             /* [st->n], owned: taken by shards_find */
 };
@@ -46,13 +46,5 @@ const struct safetensor *shards_find(struct shards *s, const char *name,
 /* The first tensor, in the order of the files, that nobody asked for, or NULL;
  * *n is how many there are. */
 const struct safetensor *shards_unused(const struct shards *s, size_t *n);
-
-typedef void shards_progress_fn(void *user, size_t done_bytes,
-                                size_t total_bytes);
-
-/* Reads a byte of every page, so that the files are in memory; reports at most
- * every hundredth of the whole, and the end. */
-void shards_touch(const struct shards *s, shards_progress_fn *progress,
-                  void *user);
 
 #endif

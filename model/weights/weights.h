@@ -1,24 +1,29 @@
 /* weights.h -- the checkpoint's tensors, bound to the fields that use them.
  *
- * Matrices stay in the mapped file at their stored width (F32, F16 or BF16);
- * only a tensor that is not aligned to its element is copied.  Vectors - norms,
- * convolution taps, biases - are small and become float32 at load.  Nothing is
- * looked up by name afterwards.
+ * Matrices of floats stay in the mapped file at their stored width (F32, F16 or
+ * BF16); only a tensor that is not aligned to its element is copied.  Quantised
+ * ones are packed into panels (panel.h) in memory of the weights, and the
+ * file's pages given back as that goes.  Vectors - norms, convolution taps,
+ * biases - are small and become float32 at load.  Nothing is looked up by name
+ * afterwards.
  *
  * Tensor names and shapes: transformers 5.23, models/lfm2_moe; experts either
  * one by one (experts.J.w1/w2/w3.weight, the files on the hub) or fused
  * (experts.gate_up_proj [E, 2I, H] with w1 first, experts.down_proj [E, H, I]).
+ * In GGUF: llama.cpp, src/models/lfm2moe.cpp.
  *
  * Read-only once open: any thread.  A file that shrinks while mapped raises
  * SIGBUS, which is not handled here. */
 #ifndef LFMD_MODEL_WEIGHTS_WEIGHTS_H
 #define LFMD_MODEL_WEIGHTS_WEIGHTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "model/base/err.h"
 #include "model/kernels/blocks.h"
+#include "model/weights/gguf.h"
 #include "model/weights/hparams.h"
 
 /* What a layer does not have is zero: a convolution layer has no wq, a dense
@@ -69,15 +74,50 @@ struct weights {
 typedef void load_progress_fn(void *user, size_t done_bytes,
                               size_t total_bytes);
 
-/* Maps the safetensors files in `dir`, checks that they hold exactly the
- * tensors that `hp` asks for, in its shapes, and reads every page once, so that
- * the model is in memory (as far as it fits) when this returns.
+struct weights_options {
+    bool quantise;          /* matrices of floats become... */
+    enum dtype quantise_to; /* ...this: DTYPE_Q4_0 or DTYPE_Q8_0 */
+    uint32_t n_threads;     /* that pack, this one included; 0 is 1 */
+};
+
+/* Maps the safetensors files in `dir`, checks that they hold the tensors that
+ * `hp` asks for, in its shapes, and brings them into memory, as far as they
+ * fit, before it returns.
  *
- * `progress` may be NULL.  `hp` is borrowed during the call only.  On refusal
- * *out is NULL and nothing stays mapped. */
+ * With `quantise` every matrix whose rows are whole blocks, but for the
+ * routers, is packed at the width asked for; embedding and head take Q8_0 even
+ * for Q4_0, being few and read finely.  A value that is not finite is refused.
+ *
+ * `options` and `progress` may be NULL; `hp` is borrowed during the call only.
+ * On refusal *out is NULL and nothing stays mapped. */
 int weights_open(struct weights **out, const char *dir,
-                 const struct hparams *hp, load_progress_fn *progress,
-                 void *user, struct err *err);
+                 const struct hparams *hp,
+                 const struct weights_options *options,
+                 load_progress_fn *progress, void *user, struct err *err);
+
+/* The same from a GGUF file, whose quantised matrices are packed as they are
+ * and whose floats stay, or are quantised, as above.  `g` is taken over
+ * whatever happens, and lives until weights_close: read all else from it
+ * before. */
+int weights_open_gguf(struct weights **out, struct gguf *g,
+                      const struct hparams *hp,
+                      const struct weights_options *options,
+                      load_progress_fn *progress, void *user, struct err *err);
+
+/* What such a load will occupy: packed panels, which stay, and floats that are
+ * mapped, which the kernel may drop and read again.  Reads headers and vectors
+ * only.  `g` is borrowed. */
+struct weights_need {
+    uint64_t packed_bytes, mapped_bytes;
+};
+int weights_bytes_needed(struct weights_need *out, const char *dir,
+                         const struct hparams *hp,
+                         const struct weights_options *options,
+                         struct err *err);
+int weights_bytes_needed_gguf(struct weights_need *out, const struct gguf *g,
+                              const struct hparams *hp,
+                              const struct weights_options *options,
+                              struct err *err);
 
 void weights_close(struct weights *w); /* NULL is fine */
 

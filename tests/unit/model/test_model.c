@@ -130,6 +130,21 @@ TEST(options_that_cannot_be_met_are_refused_in_words)
     check_refused(&o, "no/such/template.jinja");
 }
 
+TEST(a_file_that_is_no_model_is_refused_in_words)
+{
+    UNUSED_STATE;
+    struct model_options o = demo;
+    o.path = "README.md";
+    check_refused(&o, "cannot load the model in README.md: the file does not "
+                      "begin with \"GGUF\"");
+    o.path = "tests/oracle/tokenizer/lfm2.gguf"; /* a tokenizer alone */
+    check_refused(&o, "cannot load the model in tests/oracle/tokenizer/"
+                      "lfm2.gguf: ");
+    o = demo;
+    o.quantize = "q3_k";
+    check_refused(&o, "quantize is q3_k, expected q4_0 or q8_0");
+}
+
 TEST(a_small_cache_shortens_the_context)
 {
     UNUSED_STATE;
@@ -181,6 +196,7 @@ int main(void)
         cmocka_unit_test(a_text_goes_in_and_a_text_comes_out),
         cmocka_unit_test(a_directory_that_is_not_there_is_named),
         cmocka_unit_test(options_that_cannot_be_met_are_refused_in_words),
+        cmocka_unit_test(a_file_that_is_no_model_is_refused_in_words),
         cmocka_unit_test(a_small_cache_shortens_the_context),
         cmocka_unit_test(opening_survives_the_failure_of_allocations),
     };

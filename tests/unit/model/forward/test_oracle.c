@@ -63,7 +63,7 @@ static void bed_init(struct bed *b, const char *dir, const char *isa)
     gemm_init();
     if (hparams_load(&b->hp, dir, &err) != 0)
         fail_msg("%s", err.text);
-    if (weights_open(&b->weights, dir, &b->hp, NULL, NULL, &err) != 0)
+    if (weights_open(&b->weights, dir, &b->hp, NULL, NULL, NULL, &err) != 0)
         fail_msg("%s", err.text);
     const struct kernels *kernels = kernels_select(isa, &err);
     if (kernels == NULL)

@@ -217,28 +217,6 @@ TEST(a_tensor_in_two_shards_is_refused)
     expect_refusal("is in a.safetensors and in b.safetensors");
 }
 
-static void count_progress(void *user, size_t done, size_t total)
-{
-    size_t *last = user;
-    assert_true(done > *last && done <= total);
-    *last = done;
-}
-
-TEST(touching_reports_up_to_the_end)
-{
-    UNUSED_STATE;
-    struct shards s;
-    struct err err = {0};
-    size_t last = 0, total = 0;
-    assert_int_equal(shards_open(&s, ORACLE "sharded-nonorm-f16", &err), 0);
-    for (size_t i = 0; i < s.n; i++)
-        total += s.files[i].bytes;
-    shards_touch(&s, count_progress, &last);
-    assert_int_equal(last, total);
-    shards_touch(&s, NULL, NULL);
-    shards_close(&s);
-}
-
 #define IN_DIR(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 
 int main(void)
@@ -250,7 +228,6 @@ int main(void)
         IN_DIR(an_index_may_mistake_the_shard_or_forget_a_tensor),
         IN_DIR(every_lie_of_the_index_is_refused),
         IN_DIR(a_tensor_in_two_shards_is_refused),
-        cmocka_unit_test(touching_reports_up_to_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static void open_and_close(const char *name)
     size_t live = mem_live_count();
     snprintf(dir, sizeof dir, ORACLE "%s", name);
     load_hparams(&hp, dir);
-    if (weights_open(&w, dir, &hp, NULL, NULL, &err) != 0)
+    if (weights_open(&w, dir, &hp, NULL, NULL, NULL, &err) != 0)
         fail_msg("%s", err.text);
     assert_int_equal(w->n_params, golden_params(name));
     assert_true(w->n_params_active <= w->n_params);
@@ -89,7 +89,7 @@ TEST(active_parameters_leave_out_the_experts_not_chosen)
     struct hparams hp;
     struct weights *w = NULL;
     load_hparams(&hp, HUB);
-    assert_int_equal(weights_open(&w, HUB, &hp, NULL, NULL, NULL), 0);
+    assert_int_equal(weights_open(&w, HUB, &hp, NULL, NULL, NULL, NULL), 0);
     assert_int_equal(w->n_params - w->n_params_active, 3 * 2 * 3 * 24 * 48);
     weights_close(w);
     hparams_deinit(&hp);
@@ -102,7 +102,7 @@ static void expect_misfit(const char *dir, struct hparams *hp, const char *says)
     struct weights *w = NULL;
     struct err err = {0};
     size_t live = mem_live_count();
-    int rc = weights_open(&w, dir, hp, NULL, NULL, &err);
+    int rc = weights_open(&w, dir, hp, NULL, NULL, NULL, &err);
     if (rc != -ERR_FORMAT || strstr(err.text, says) == NULL)
         fail_msg("%d \"%s\", wanted \"%s\"", rc, err.text, says);
     assert_null(w);
@@ -153,7 +153,7 @@ static void expect_opens(const char *dir, const struct hparams *hp)
     struct weights *w;
     struct err err = {0};
     log_set_level(LOG_ERROR);
-    if (weights_open(&w, dir, hp, NULL, NULL, &err) != 0)
+    if (weights_open(&w, dir, hp, NULL, NULL, NULL, &err) != 0)
         fail_msg("%s", err.text);
     log_set_level(LOG_INFO);
     weights_close(w);
@@ -193,7 +193,7 @@ TEST(short_memory_is_reported_at_every_step)
         struct weights *w = NULL;
         fault_alloc_at(nth);
         int rc = weights_open(&w, ORACLE "linear-sharded-fused-bf16", &hp, NULL,
-                              NULL, NULL);
+                              NULL, NULL, NULL);
         long hits = fault_hits();
         fault_alloc_at(-1);
         weights_close(w);
@@ -286,7 +286,7 @@ static void expect_changed(const char *says)
     struct err err = {0};
     load_hparams(&hp, HUB);
     size_t live = mem_live_count();
-    int rc = weights_open(&w, dir, &hp, NULL, NULL, &err);
+    int rc = weights_open(&w, dir, &hp, NULL, NULL, NULL, &err);
     if (rc != -ERR_FORMAT || strstr(err.text, says) == NULL)
         fail_msg("%d \"%s\", wanted \"%s\"", rc, err.text, says);
     assert_int_equal(mem_live_count(), live);
@@ -353,8 +353,8 @@ TEST(data_that_is_not_aligned_is_copied)
     load_hparams(&hp, HUB);
     size_t live = mem_live_count();
     write_changed(read_hub(), 1, NULL, 0);
-    assert_int_equal(weights_open(&a, HUB, &hp, NULL, NULL, NULL), 0);
-    assert_int_equal(weights_open(&b, dir, &hp, NULL, NULL, NULL), 0);
+    assert_int_equal(weights_open(&a, HUB, &hp, NULL, NULL, NULL, NULL), 0);
+    assert_int_equal(weights_open(&b, dir, &hp, NULL, NULL, NULL, NULL), 0);
     same_matrix(a->embed, b->embed);
     same_matrix(a->layers[2].ew2[3], b->layers[2].ew2[3]);
     same_matrix(a->layers[2].wo, b->layers[2].wo);
@@ -404,14 +404,14 @@ TEST(a_head_beside_a_tied_embedding_counts_only_if_it_differs)
     unsigned char *rows = data_of(f, "model.embed_tokens.weight", &n);
     load_hparams(&hp, HUB);
     write_with_head(rows, n);
-    if (weights_open(&w, dir, &hp, NULL, NULL, &err) != 0)
+    if (weights_open(&w, dir, &hp, NULL, NULL, NULL, &err) != 0)
         fail_msg("%s", err.text);
     assert_ptr_equal(w->head.data, w->embed.data);
     uint64_t n_params = w->n_params;
     weights_close(w);
     rows[n - 1] ^= 0x80;
     write_with_head(rows, n);
-    assert_int_equal(weights_open(&w, dir, &hp, NULL, NULL, NULL), 0);
+    assert_int_equal(weights_open(&w, dir, &hp, NULL, NULL, NULL, NULL), 0);
     assert_ptr_not_equal(w->head.data, w->embed.data);
     assert_int_equal(w->n_params, n_params + 320 * 48);
     weights_close(w);
@@ -429,7 +429,7 @@ TEST(vectors_become_float32)
     size_t n;
     unsigned char *p = data_of(f, "model.embedding_norm.weight", &n);
     load_hparams(&hp, HUB);
-    assert_int_equal(weights_open(&w, HUB, &hp, NULL, NULL, NULL), 0);
+    assert_int_equal(weights_open(&w, HUB, &hp, NULL, NULL, NULL, NULL), 0);
     for (uint32_t i = 0; i < hp.hidden; i++) {
         uint32_t bits = (uint32_t)(p[2 * i] | p[2 * i + 1] << 8) << 16;
         float want;
