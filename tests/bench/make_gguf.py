@@ -120,9 +120,10 @@ class Values:
             yield np.ones(dims, np.float32).tobytes()
             return
         pool, size = self.pool(kind), BLOCKS[kind][1]
+        most = len(pool) // 2 // size * size  # whole blocks, or all that follow are out of step
         while left > 0:
-            start = int(self.rng.integers(0, len(pool) // 2)) // size * size
-            piece = pool[start:start + min(left, len(pool) // 2)]
+            start = int(self.rng.integers(0, most // size)) * size
+            piece = pool[start:start + min(left, most)]
             yield piece
             left -= len(piece)
 

@@ -6,8 +6,9 @@ the files; for each the oracle is transformers in float32 on the weights that th
 programs run the same tokens of the same text and give all logits: llama.cpp through llama-perplexity, whose dump
 has 16 bits a value within 16 below the highest, and lfmd through logits.c, cut in the same place.
 
-Mean KL divergence per token, and how often the likeliest token is the oracle's, over the second half of each chunk;
-once with whole chunks in a step (as a prompt) and once with a token a step (as decode).
+Mean KL divergence per token with its standard error and the median beside it, and how often the likeliest token is
+the oracle's, over the second half of each chunk; once with whole chunks in a step (as a prompt) and once with a token
+a step (as decode).
 
     python quality.py                         # the table, and quality.json in the cache
     python quality.py --types q4_0 --chunks 4
@@ -261,9 +262,11 @@ def score(reference, logits):
     import numpy as np
     p = log_softmax(reference)
     q = log_softmax(logits)
-    q = np.maximum(q, q.max(-1, keepdims=True) - FLOOR)
+    q = log_softmax(np.maximum(q, q.max(-1, keepdims=True) - FLOOR))
     best = np.take_along_axis(q, reference.argmax(-1)[..., None], -1)[..., 0]
-    return {"kl": float((np.exp(p) * (p - q)).sum(-1).mean()), "agreement": float((best >= q.max(-1)).mean())}
+    kl = (np.exp(p) * (p - q)).sum(-1).ravel()
+    return {"kl": float(kl.mean()), "kl_median": float(np.median(kl)), "kl_error": float(kl.std() / np.sqrt(kl.size)),
+            "agreement": float((best >= q.max(-1)).mean())}
 
 
 def compare(args, cache):
@@ -275,7 +278,7 @@ def compare(args, cache):
         c = json.load(f)
     c["head_dim"] = AutoConfig.from_pretrained(DEMO).hidden_size // c["num_attention_heads"]
     weights = {k: v.float().numpy() for k, v in Lfm2MoeForCausalLM.from_pretrained(DEMO).state_dict().items()}
-    whole = os.path.join(work, "demo-f32.gguf")
+    whole = os.path.join(work, "demo.gguf")
     write_float_file(whole, c, weights)
     text = os.path.join(DEMO, "EVAL.md")
     out = {"text": f"The demo model padded to 256, {args.chunks} chunks of {N_CTX} tokens of its EVAL.md, the second "

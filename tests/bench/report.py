@@ -119,16 +119,20 @@ def file_section(quant, result):
         yield "* " + " ".join(trouble.split()) + "\n"
 
 
+def divergence(q):
+    return f"{q['kl']:.5f} ±{q['kl_error']:.5f} ({q['kl_median']:.5f})"
+
+
 def quality_section(quality):
     if not quality:
         return
     yield "## Quality\n"
     yield quality["text"] + "\n"
-    yield row("file", "KL lfmd", "KL llama.cpp", "agreement lfmd", "agreement llama.cpp", "")
+    yield row("file", "mean KL (median): lfmd", "llama.cpp", "agreement: lfmd", "llama.cpp", "")
     yield row(*["---"] * 6)
     for name, q in quality["files"].items():
         met = q["lfmd"]["kl"] <= q["peer"]["kl"] and q["lfmd"]["agreement"] >= q["peer"]["agreement"]
-        yield row(name, f"{q['lfmd']['kl']:.2e}", f"{q['peer']['kl']:.2e}", f"{100 * q['lfmd']['agreement']:.2f} %",
+        yield row(name, divergence(q["lfmd"]), divergence(q["peer"]), f"{100 * q['lfmd']['agreement']:.2f} %",
                   f"{100 * q['peer']['agreement']:.2f} %", "met" if met else "not met")
     yield ""
 
