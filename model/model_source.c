@@ -22,9 +22,11 @@
 #define MAX_ENTRIES 65536u /* of a directory that are looked at */
 #define SPLIT_TAIL "-00001-of-00002"
 
-struct gguf_names {
-    char **names; /* [n], owned; one of each model */
+/* What of a directory matters here. */
+struct listing {
+    char **names; /* [n], owned: GGUF files, one of each model */
     uint32_t n, cap;
+    bool safetensors, config;
 };
 
 /* ---- names --------------------------------------------------------------- */
@@ -51,15 +53,15 @@ static bool same_model(const char *a, const char *b)
     return n == model_source_stem(b) && memcmp(a, b, n) == 0;
 }
 
-static void names_deinit(struct gguf_names *l)
+static void listing_deinit(struct listing *l)
 {
     for (uint32_t i = 0; i < l->n; i++)
         mem_free(l->names[i]);
     mem_free(l->names);
-    *l = (struct gguf_names){0};
+    *l = (struct listing){0};
 }
 
-static int names_add(struct gguf_names *l, const char *name, struct err *err)
+static int listing_add(struct listing *l, const char *name, struct err *err)
 {
     for (uint32_t i = 0; i < l->n; i++)
         if (same_model(l->names[i], name))
@@ -115,8 +117,8 @@ static bool ends_with(const char *name, const char *tail)
 }
 
 /* Notes one entry; a projector for images is no model. */
-static int note(const char *dir, const char *name, struct gguf_names *found,
-                bool *safetensors, struct err *err)
+static int note(const char *dir, const char *name, struct listing *found,
+                struct err *err)
 {
     struct stat st;
     char *path;
@@ -128,16 +130,17 @@ static int note(const char *dir, const char *name, struct gguf_names *found,
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
         if (ends_with(name, ".safetensors") ||
             ends_with(name, ".safetensors.index.json"))
-            *safetensors = true;
+            found->safetensors = true;
+        else if (strcmp(name, "config.json") == 0)
+            found->config = true;
         else if (strncmp(name, "mmproj", 6) != 0 && gguf_is_file(path))
-            rc = names_add(found, name, err);
+            rc = listing_add(found, name, err);
     }
     mem_free(path);
     return rc;
 }
 
-static int list_dir(const char *dir, struct gguf_names *found,
-                    bool *safetensors, struct err *err)
+static int list_dir(const char *dir, struct listing *found, struct err *err)
 {
     DIR *d = opendir(dir);
     if (d == NULL)
@@ -145,14 +148,14 @@ static int list_dir(const char *dir, struct gguf_names *found,
     int rc = 0;
     const struct dirent *e;
     for (uint32_t i = 0; rc == 0 && i < MAX_ENTRIES && (e = readdir(d)); i++)
-        rc = note(dir, e->d_name, found, safetensors, err);
+        rc = note(dir, e->d_name, found, err);
     closedir(d);
     if (rc == 0 && found->n > 1)
         qsort(found->names, found->n, sizeof *found->names, by_name);
     return rc;
 }
 
-static int refuse_several(const struct gguf_names *l, const char *dir,
+static int refuse_several(const struct listing *l, const char *dir,
                           const char *quant, struct err *err)
 {
     struct buf b;
@@ -176,7 +179,7 @@ static int refuse_several(const struct gguf_names *l, const char *dir,
 
 /* The name that is meant, or NULL.  `defaults`: the repository's user named no
  * quantisation and gets the usual one. */
-static const char *choose(const struct gguf_names *l, const char *quant,
+static const char *choose(const struct listing *l, const char *quant,
                           bool defaults)
 {
     static const char *const usual[] = {"Q4_K_M", "Q4_0", "Q8_0"};
@@ -195,11 +198,16 @@ static const char *choose(const struct gguf_names *l, const char *quant,
 static int in_directory(struct model_source *src, const char *dir,
                         const char *quant, bool defaults, struct err *err)
 {
-    struct gguf_names found = {0};
-    bool safetensors = false;
-    int rc = list_dir(dir, &found, &safetensors, err);
+    struct listing found = {0};
+    int rc = list_dir(dir, &found, err);
     const char *name = choose(&found, quant, defaults);
-    if (rc == 0 && quant == NULL && (safetensors || found.n == 0)) {
+    if (rc == 0 && found.n == 0 && !found.safetensors && !found.config) {
+        rc = err_set(err, ERR_NOT_FOUND,
+                     "there is neither a GGUF file nor a config.json with "
+                     "safetensors in %.200s",
+                     dir);
+    } else if (rc == 0 && quant == NULL &&
+               (found.safetensors || found.n == 0)) {
         src->path = mem_strdup(dir);
         rc = src->path != NULL ? 0 : err_nomem(err, "a path");
     } else if (rc == 0 && name != NULL) {
@@ -208,7 +216,7 @@ static int in_directory(struct model_source *src, const char *dir,
     } else if (rc == 0) {
         rc = refuse_several(&found, dir, quant, err);
     }
-    names_deinit(&found);
+    listing_deinit(&found);
     return rc;
 }
 

@@ -13,7 +13,6 @@
 
 #define ROWS PANEL_ROWS
 #define BLOCK PANEL_BLOCK
-#define GROUPS 8u /* of 4 values in a block */
 #define SUPER_BLOCKS 8u
 
 /* ---- sizes ------------------------------------------------------------- */
@@ -70,28 +69,47 @@ size_t panel_matrix_bytes(enum dtype t, uint32_t rows, uint32_t cols)
 
 /* ---- one block of one row ---------------------------------------------- */
 
-/* 32 values as they come: w = d * (q - zero), or with two numbers. */
+/* 32 values as they come, 8 in a word, the first lowest: w = d * (q - zero), or
+ * with two numbers.  Words, because loading is as fast as this is. */
 struct spread {
-    uint8_t q[BLOCK];
+    uint64_t q[BLOCK / 8];
 };
+
+#define EACH_BYTE(x) (0x0101010101010101u * (uint64_t)(x))
 
 static uint16_t load_half(const uint8_t *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
 }
 
+static uint64_t load_word(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
 static void spread_nibbles(struct spread *s, const uint8_t *qs)
 {
-    for (uint32_t i = 0; i < BLOCK / 2; i++) {
-        s->q[i] = qs[i] & 15;
-        s->q[i + BLOCK / 2] = qs[i] >> 4;
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t both = load_word(qs + (size_t)8 * i);
+        s->q[i] = both & EACH_BYTE(15);
+        s->q[i + 2] = both >> 4 & EACH_BYTE(15);
     }
+}
+
+/* Bit i of the byte becomes bit 4 of byte i: one of its bits is left in each
+ * copy, and carries into bit 7 where it is set. */
+static uint64_t fifth_bits(uint8_t bits)
+{
+    uint64_t one_each = EACH_BYTE(bits) & 0x8040201008040201u;
+    return (one_each + EACH_BYTE(0x7F)) >> 3 & EACH_BYTE(16);
 }
 
 static void add_fifth_bits(struct spread *s, const uint8_t *qh)
 {
-    for (uint32_t i = 0; i < BLOCK; i++)
-        s->q[i] = (uint8_t)(s->q[i] | (qh[i / 8] >> (i % 8) & 1) << 4);
+    for (uint32_t i = 0; i < 4; i++)
+        s->q[i] |= fifth_bits(qh[i]);
 }
 
 /* Blocks of 32 with their own d, and m where the format has one. */
@@ -113,8 +131,8 @@ static void spread_small(struct spread *s, enum dtype t, const uint8_t *block)
         add_fifth_bits(s, block + 4);
         break;
     default: /* DTYPE_Q8_0 */
-        for (uint32_t i = 0; i < BLOCK; i++)
-            s->q[i] = block[2 + i] ^ 0x80;
+        for (uint32_t i = 0; i < 4; i++)
+            s->q[i] = load_word(block + 2 + (size_t)8 * i) ^ EACH_BYTE(0x80);
     }
 }
 
@@ -124,22 +142,24 @@ static void spread_k(struct spread *s, enum dtype t, const uint8_t *super,
 {
     bool five = t == DTYPE_Q5_K;
     const uint8_t *qh = super + 16;
-    const uint8_t *qs = super + (five ? 48 : 16) + b / 2 * 32;
-    for (uint32_t i = 0; i < BLOCK; i++) {
-        unsigned q = b % 2 == 0 ? qs[i] & 15u : qs[i] >> 4;
+    const uint8_t *qs = super + (five ? 48 : 16) + (size_t)b / 2 * 32;
+    for (uint32_t i = 0; i < 4; i++) {
+        size_t at = (size_t)8 * i;
+        s->q[i] = load_word(qs + at) >> b % 2 * 4 & EACH_BYTE(15);
         if (five)
-            q |= (qh[i] >> b & 1u) << 4;
-        s->q[i] = (uint8_t)q;
+            s->q[i] |= (load_word(qh + at) >> b & EACH_BYTE(1)) << 4;
     }
 }
 
 static void spread_k6(struct spread *s, const uint8_t *super, uint32_t b)
 {
-    const uint8_t *ql = super + b / 4 * 64 + b % 2 * 32;
-    const uint8_t *qh = super + 128 + b / 4 * 32;
-    for (uint32_t i = 0; i < BLOCK; i++) {
-        unsigned low = b % 4 < 2 ? ql[i] & 15u : ql[i] >> 4;
-        s->q[i] = (uint8_t)(low | (qh[i] >> 2 * (b % 4) & 3u) << 4);
+    const uint8_t *ql = super + (size_t)b / 4 * 64 + b % 2 * 32;
+    const uint8_t *qh = super + 128 + (size_t)b / 4 * 32;
+    for (uint32_t i = 0; i < 4; i++) {
+        size_t at = (size_t)8 * i;
+        uint64_t low = load_word(ql + at) >> b % 4 / 2 * 4 & EACH_BYTE(15);
+        uint64_t high = load_word(qh + at) >> b % 4 * 2 & EACH_BYTE(3);
+        s->q[i] = low | high << 4;
     }
 }
 
@@ -158,31 +178,39 @@ static void unpack_k_scale(const uint8_t *s, uint32_t b, uint8_t *sc,
 
 /* ---- laying out -------------------------------------------------------- */
 
+/* Two groups, 4 bytes each, of row r. */
+static void put_groups(uint8_t *block, uint32_t group, uint32_t r,
+                       uint64_t both)
+{
+    uint32_t first = (uint32_t)both, second = (uint32_t)(both >> 32);
+    uint8_t *at = block + (size_t)group * ROWS * 4 + (size_t)r * 4;
+    memcpy(at, &first, sizeof first);
+    memcpy(at + (size_t)ROWS * 4, &second, sizeof second);
+}
+
 /* Row r of one block of 16 rows. */
 static void lay(uint8_t *block, uint32_t bits, uint32_t r,
                 const struct spread *s)
 {
-    const uint8_t *q = s->q;
-    for (uint32_t g = 0; g < GROUPS; g++) {
-        for (uint32_t j = 0; j < 4; j++) {
-            uint32_t at = g * ROWS * 4 + r * 4 + j;
-            if (bits == 8)
-                block[at] = q[4 * g + j];
-            else if (g < GROUPS / 2)
-                block[at] = (uint8_t)((q[4 * g + j] & 15) |
-                                      (q[16 + 4 * g + j] & 15) << 4);
-        }
+    const uint64_t *q = s->q;
+    if (bits == 8) {
+        for (uint32_t i = 0; i < 4; i++)
+            put_groups(block, 2 * i, r, q[i]);
+        return;
     }
+    for (uint32_t i = 0; i < 2; i++)
+        put_groups(block, 2 * i, r,
+                   (q[i] & EACH_BYTE(15)) | (q[i + 2] & EACH_BYTE(15)) << 4);
     if (bits != 6)
         return;
-    block += 4 * ROWS * 4;
+    block += (size_t)4 * ROWS * 4;
     for (uint32_t h = 0; h < 2; h++) {
-        for (uint32_t j = 0; j < 4; j++) {
-            uint32_t k = 8 * h + j; /* in group 2h */
-            block[h * ROWS * 4 + r * 4 + j] =
-                (uint8_t)(q[k] >> 4 | q[k + 16] >> 4 << 2 | q[k + 4] >> 4 << 4 |
-                          q[k + 20] >> 4 << 6);
-        }
+        uint64_t low = q[h] >> 4 & EACH_BYTE(3);
+        uint64_t high = q[h + 2] >> 4 & EACH_BYTE(3);
+        uint64_t both = low | high << 2;
+        uint32_t word = (uint32_t)(both | both >> 32 << 4);
+        memcpy(block + (size_t)h * ROWS * 4 + (size_t)r * 4, &word,
+               sizeof word);
     }
 }
 
@@ -261,7 +289,7 @@ void panel_pack(void *dst, const void *src, enum dtype t, uint32_t rows,
 
 /* ---- one row back ------------------------------------------------------ */
 
-static void unlay(struct spread *s, const uint8_t *block, uint32_t bits,
+static void unlay(uint8_t q_out[BLOCK], const uint8_t *block, uint32_t bits,
                   uint32_t r)
 {
     const uint8_t *high = block + 4 * ROWS * 4;
@@ -269,7 +297,7 @@ static void unlay(struct spread *s, const uint8_t *block, uint32_t bits,
         uint32_t g = k / 4, j = k % 4;
         uint32_t at = (bits == 8 ? g : g % 4) * ROWS * 4 + r * 4 + j;
         if (bits == 8) {
-            s->q[k] = block[at];
+            q_out[k] = block[at];
             continue;
         }
         unsigned q = g < 4 ? block[at] & 15u : block[at] >> 4;
@@ -278,7 +306,7 @@ static void unlay(struct spread *s, const uint8_t *block, uint32_t bits,
                       (g % 2 * 4 + g / 4 * 2) &
                   3u)
                  << 4;
-        s->q[k] = (uint8_t)q;
+        q_out[k] = (uint8_t)q;
     }
 }
 
@@ -317,13 +345,13 @@ void panel_row(float *dst, struct matrix w, uint32_t r)
     const uint8_t *blocks = scales + panel_scale_bytes(w.dtype, w.cols);
     r %= ROWS;
     for (uint32_t b = 0; b < w.cols / BLOCK; b++, dst += BLOCK) {
-        struct spread s;
-        unlay(&s, blocks + b * panel_block_bytes(w.dtype), f.bits, r);
+        uint8_t q[BLOCK];
+        unlay(q, blocks + b * panel_block_bytes(w.dtype), f.bits, r);
         for (uint32_t h = 0; h < 2; h++) {
             float a, m;
             scale_of(scales, w.dtype, b, h, r, &a, &m);
             for (uint32_t k = 16 * h; k < 16 * h + 16; k++)
-                dst[k] = a * (float)((int)s.q[k] - (int)f.zero) - m;
+                dst[k] = a * (float)((int)q[k] - (int)f.zero) - m;
         }
     }
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "model/base/alloc.h"
 #include "model/kernels/panel.h"
@@ -15,6 +16,8 @@
 
 #define PIECE_BYTES ((size_t)1 << 20) /* of the file */
 #define HUGE_PAGE ((size_t)2 << 20)
+#define FAULT_AROUND ((size_t)64 << 10)
+#define LOOK_AHEAD ((size_t)8 << 20)
 #define LINE 64u
 #define MAX_THREADS 256u
 
@@ -161,6 +164,37 @@ static bool encode_piece(struct scratch *s, char *dst, const char *src,
 
 /* ---- running ----------------------------------------------------------- */
 
+/* [at - before, at + n + after), cut to what the job's matrices span. */
+static void around(const struct pack_job *job, const char **at, size_t *n,
+                   size_t before, size_t after)
+{
+    size_t one = (size_t)job->out[0].rows * row_bytes(job);
+    size_t skip = (size_t)(*at - job->src);
+    size_t left = (job->n - 1) * job->stride + one - skip - *n;
+    before = before < skip ? before : skip;
+    *at -= before;
+    *n += before + (after < left ? after : left);
+}
+
+/* Bringing in a piece also maps what is in memory beside it: ends of pieces
+ * that were given back already. */
+static void release(const struct pack_job *job, const char *at, size_t n)
+{
+    around(job, &at, &n, FAULT_AROUND, FAULT_AROUND);
+    map_release(at, n);
+}
+
+/* The disk reads ahead of the threads. */
+static void bring_in(const struct pack_job *job, const char *at, size_t n)
+{
+    const char *ahead = at;
+    size_t n_ahead = n;
+    around(job, &ahead, &n_ahead, 0, LOOK_AHEAD);
+    if (n_ahead == n + LOOK_AHEAD)
+        map_will_need(at + LOOK_AHEAD, n);
+    map_touch(at, n);
+}
+
 static bool do_piece(struct scratch *s, const struct piece *p)
 {
     const struct pack_job *job = p->job;
@@ -169,7 +203,7 @@ static bool do_piece(struct scratch *s, const struct piece *p)
     const char *at = src + p->row0 * row_bytes(job);
     size_t n = (size_t)(p->row1 - p->row0) * row_bytes(job);
     bool ok = true;
-    map_touch(at, n);
+    bring_in(job, at, n);
     if (!makes_panels(job))
         return true;
     if (job->from == m.dtype)
@@ -178,7 +212,7 @@ static bool do_piece(struct scratch *s, const struct piece *p)
     else
         ok = encode_piece(s, (char *)(uintptr_t)m.data, src, p);
     if (job->mapped)
-        map_release(at, n);
+        release(job, at, n);
     return ok;
 }
 
@@ -243,14 +277,16 @@ static int take_scratch(struct scratch *s, const struct run *r, struct err *err)
                : err_nomem(err, "a row to quantise");
 }
 
-/* Whole huge pages only, so that no slab takes more than it needs. */
+/* Aligned to a line only: slabs then lie side by side, without a hole that a
+ * huge page would fill, and the kernel joins them. */
 static void *take_slab(size_t n)
 {
-    bool large = n >= HUGE_PAGE;
-    void *slab = mem_alloc_aligned(large ? HUGE_PAGE : LINE, n);
+    char *slab = mem_alloc_aligned(LINE, n);
 #ifdef MADV_HUGEPAGE
-    if (slab != NULL && large)
-        (void)madvise(slab, n / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t skip = (page - (uintptr_t)slab % page) % page;
+    if (slab != NULL && n >= HUGE_PAGE)
+        (void)madvise(slab + skip, n - skip, MADV_HUGEPAGE);
 #endif
     return slab;
 }

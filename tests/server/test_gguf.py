@@ -197,6 +197,18 @@ def test_a_type_that_is_not_offered_is_refused(files):
     assert "q3_k" in refused(str(DEMO), "--quantize", "q3_k")
 
 
+def test_a_turn_ends_where_chatml_says_whatever_eos_is(start, tmp_path, files,
+                                                       demo_golden):
+    f = edited(tmp_path / "x.gguf", files["F32"],
+               **{"tokenizer.ggml.eos_token_id": 2})
+    d = start("--model", f)
+    case = next(c for c in plain(demo_golden) if c["finished"])
+    r = ask(d, case)
+    assert r.choices[0].finish_reason == "stop"
+    assert r.usage.completion_tokens == len(case["completion_ids"])
+    assert d.stop() == 0
+
+
 def test_an_early_tokenizer_is_told_to_its_user(start, tmp_path, files):
     types = gguf.GGUFReader(files["F32"]).fields[
         "tokenizer.ggml.token_type"].contents()

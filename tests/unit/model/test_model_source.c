@@ -97,7 +97,11 @@ TEST(a_directory_may_hold_one_model)
     put("both/model.safetensors", "x", 1);
     expect(at("both"), at("both"), false);
     put("none/README.md", "x", 1);
-    expect(at("none"), at("none"), false); /* its loader says what is missing */
+    refuse(at("none"), "neither a GGUF file nor a config.json");
+    put("half/config.json", "{}", 2);
+    expect(at("half"), at("half"), false); /* its loader says what is missing */
+    put_gguf("half/m.gguf");
+    expect(at("half"), at("half/m.gguf"), true);
 }
 
 TEST(the_parts_of_a_split_file_are_one_model)
