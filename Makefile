@@ -40,8 +40,9 @@ laid_out    := $(filter-out model/template/unicode_c%,$(ours))
 obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
-.PHONY: all run test unit cross cross-programs system lint format format-check fuzz fuzz-replay \
-        bench docker clean help packages test-packages test-programs install
+.PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
+        fuzz-replay bench bench-programs bench-quality bench-clean docker clean help \
+        packages test-packages test-programs install
 .SECONDARY:
 
 all: build/lfmd ## build build/lfmd
@@ -193,8 +194,14 @@ fuzz: ## fuzz every parser for FUZZ_SECONDS each (needs clang)
 	        build/fuzz/corpus-$$t $$(ls -d tests/fuzz/corpus/$$t 2>/dev/null) \
 	        || exit 1; done
 
-bench: $(bench) ## build the benchmark programs (see tests/bench/README.md)
-	@echo built: $(bench)
+bench_bin := $(B)/lfmd $(bench) $(filter $(B)/tests/kernels/%,$(unit_bin))
+bench-programs: $(bench_bin)
+bench: bench-programs ## side by side with llama.cpp: tests/bench/RESULTS.md; QUICK=1: 3 minutes
+	@python3 tests/bench/bench.py $(if $(QUICK),--quick) $(ARGS)
+bench-quality: bench-programs ## how far from the float forward, both
+	@python3 tests/bench/quality.py $(ARGS)
+bench-clean: ## remove what the benchmarks keep outside the tree
+	@python3 tests/bench/bench.py --clean
 
 docker: ## build the container image lfmd:$(VERSION)
 	docker build -t lfmd:$(VERSION) .
