@@ -11,7 +11,8 @@
  * the query heads that share a KV head.  In a slice of one token the item that
  * attends stores the key and value first, in the same round; a prompt's chunk
  * needs all its keys in the blocks before anyone attends, hence a round of its
- * own before.
+ * own before.  So a step of decode has one round between the products and a
+ * step with prompts two.
  *
  * Inference thread; items on any member of the team. */
 #include "model/forward/ops.h"
