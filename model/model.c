@@ -180,7 +180,11 @@ static uint64_t auto_blocks(const struct model *m, uint64_t per_context,
 static int open_cache(struct model *m, const struct model_options *o,
                       struct err *err)
 {
-    uint64_t block_bytes = cache_block_bytes(&m->hp);
+    enum kv_format format;
+    int rc = cache_parse_format(&format, o->cache_type, err);
+    if (rc != 0)
+        return rc;
+    uint64_t block_bytes = cache_block_bytes(&m->hp, format);
     uint64_t per_context = cache_blocks_for(m->ctx_tokens);
     uint64_t n_blocks = per_context * m->max_slices;
     if (block_bytes > 0 && o->cache_bytes > 0)
@@ -202,7 +206,8 @@ static int open_cache(struct model *m, const struct model_options *o,
                "the cache holds %u tokens, so no sequence may be longer",
                (unsigned)m->ctx_tokens);
     }
-    return cache_new(&m->cache, &m->hp, (uint32_t)n_blocks, m->max_slices, err);
+    return cache_new(&m->cache, &m->hp, format, (uint32_t)n_blocks,
+                     m->max_slices, err);
 }
 
 static int open_forward(struct model *m, const struct model_options *o,

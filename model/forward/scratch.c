@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #include "model/base/alloc.h"
-#include "model/cache/cache.h"
 #include "model/kernels/gemm_blas.h"
+#include "model/kernels/kernels.h"
 #include "model/weights/hparams.h"
 
 #define LINE_FLOATS 16u
@@ -60,8 +60,7 @@ static void cut_floats(struct scratch *s, const struct hparams *hp,
 
     s->wide_floats =
         larger(larger(3 * h, q + 2 * kv), 2 * (size_t)hp->ffn_hidden);
-    s->attend_floats =
-        (KV_BLOCK_TOKENS + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    s->attend_floats = kernels_attend_scratch(hp->head_dim);
     s->stream = cut(c, t, h);
     s->normed = cut(c, larger(t, z->max_rows), h);
     s->out = cut(c, t, h);
