@@ -129,15 +129,6 @@ ALWAYS_INLINE int32x4_t load_bytes(const uint8_t *p)
         vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(word))))));
 }
 
-ALWAYS_INLINE int32x4_t load_signed_bytes(const uint8_t *p)
-{
-    uint32_t word;
-
-    memcpy(&word, p, sizeof(word));
-    return vmovl_s16(
-        vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(word)))));
-}
-
 /* ---- one block --------------------------------------------------------- */
 
 typedef int32x4_t dots[TILE_TOKENS][VECTORS];

@@ -64,13 +64,29 @@ ALWAYS_INLINE void store_part(float *y, float32x4_t v, uint32_t n)
     memcpy(y, four, n * sizeof(float));
 }
 
+/* Lanes below n are all ones. */
+ALWAYS_INLINE uint32x4_t lane_mask(uint32_t n)
+{
+    static const uint32_t lane[LANES] = {0, 1, 2, 3};
+
+    return vcltq_u32(vld1q_u32(lane), vdupq_n_u32(n));
+}
+
 /* v with the lanes from n on zero. */
 ALWAYS_INLINE float32x4_t keep_lanes(float32x4_t v, uint32_t n)
 {
-    static const uint32_t lane[LANES] = {0, 1, 2, 3};
-    uint32x4_t below = vcltq_u32(vld1q_u32(lane), vdupq_n_u32(n));
+    return vreinterpretq_f32_u32(
+        vandq_u32(vreinterpretq_u32_f32(v), lane_mask(n)));
+}
 
-    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), below));
+/* Four signed bytes as integers. */
+ALWAYS_INLINE int32x4_t load_signed_bytes(const void *p)
+{
+    uint32_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return vmovl_s16(
+        vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(word)))));
 }
 
 /* exp(x) within 2 ulp: 0 below -87.3, infinity above 88, NaN for NaN.

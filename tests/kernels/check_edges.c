@@ -64,6 +64,34 @@ TEST(softmax_of_numbers_far_below_zero_adds_up_to_one)
     }
 }
 
+/* Q8 with a scale of 1 and halves between; F16 past its largest and halfway
+ * between two of its numbers. */
+TEST(keys_are_stored_as_the_same_bits_at_ties_and_past_the_largest)
+{
+    enum { DIM = 20 };
+    float x[DIM] = {127,   0.5f,    1.5f,     -2.5f,    65504,  65519, 65520,
+                    -7e4f, 1e30f,   -1e30f,   0x1p-25f, 2049,   2051,  -2049,
+                    -0.0f, 0x1p-8f, 0x1p-24f, 3.5f,     -65519, 4.5f};
+    char want[8192], got[8192];
+
+    UNUSED_STATE;
+    for (uint32_t i = 0; kernels_isa(i) != NULL; i++) {
+        for (uint32_t f = 0; f < N_KV_FORMATS; f++) {
+            size_t bytes = kv_head_bytes(f, DIM);
+            float key[DIM];
+
+            assert_true(bytes <= sizeof(want));
+            for (uint32_t j = 0; j < DIM; j++)
+                key[j] = f == KV_Q8 ? fminf(127, fmaxf(-127, x[j])) : x[j];
+            memset(want, 0, sizeof(want));
+            memset(got, 0, sizeof(got));
+            check_isa("ref")->kv_store(want, f, DIM, 3, key, key);
+            check_isa(kernels_isa(i))->kv_store(got, f, DIM, 3, key, key);
+            assert_memory_equal(got, want, bytes);
+        }
+    }
+}
+
 TEST(products_of_nothing_are_zero)
 {
     float y[2][20], x[1] = {0};
@@ -93,6 +121,8 @@ int main(void)
         cmocka_unit_test(
             quantize_gives_the_same_bits_at_both_ends_of_the_range),
         cmocka_unit_test(softmax_of_numbers_far_below_zero_adds_up_to_one),
+        cmocka_unit_test(
+            keys_are_stored_as_the_same_bits_at_ties_and_past_the_largest),
         cmocka_unit_test(products_of_nothing_are_zero),
     };
 
