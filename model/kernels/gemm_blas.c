@@ -12,8 +12,8 @@
 
 /* The fewest rows for which sgemm wins, by instruction set.  Zen 5, one thread,
  * 1792 x 2048 weights, OpenBLAS 0.3.21 on its Haswell core; GFLOP/s of matmul /
- * sgemm by check_gemm --bench, on AVX-512 in seconds of the thread's own (the
- * machine was shared):
+ * sgemm.  AVX2 by check_gemm --bench; AVX-512 by the same loop over the
+ * thread's CPU time, as the machine was shared:
  *
  *     rows            16       24       32       64       128      256
  *     avx2    f32   97 / 85  96 / 99  98 /104  91 /114  88 /120  87 /123
