@@ -41,7 +41,8 @@ obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .PHONY: all run test unit system lint format format-check fuzz fuzz-replay \
-        bench bench-programs bench-quality bench-clean docker clean help packages test-packages test-programs install
+        bench bench-programs bench-quality bench-clean docker clean help \
+        packages test-packages test-programs install
 .SECONDARY:
 
 all: build/lfmd ## build build/lfmd
