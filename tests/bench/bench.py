@@ -155,7 +155,7 @@ def measure_file(result, programs, form, threads, cache, quant, path, save):
 def kernels_chosen(log):
     """lfmd's own words on the engine it chose."""
     with open(log, encoding="utf-8", errors="replace") as f:
-        return [line.strip() for line in f if re.search(r"kernel|isa|blas", line, re.IGNORECASE)][:4]
+        return [line.strip() for line in f if "kernels" in line][:4]
 
 
 def kernels_alone():
@@ -202,8 +202,9 @@ def measure(args, form_name, cache):
             say(f"{quant} {entry['troubles'][0]}")
             continue
         measure_file(result, programs, form, threads, cache, quant, path, save)
-    say("the kernels alone")
-    result["kernels"] = kernels_alone()
+    if form_name == "full":
+        say("the kernels alone")
+        result["kernels"] = kernels_alone()
     save()
     return out
 

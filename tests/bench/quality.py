@@ -6,7 +6,7 @@ the files; for each the oracle is transformers in float32 on the weights that th
 programs run the same tokens of the same text and give all logits: llama.cpp through llama-perplexity, whose dump
 has 16 bits a value within 16 below the highest, and lfmd through logits.c, cut in the same place.
 
-Mean KL divergence per token with its standard error and the median beside it, and how often the likeliest token is
+Mean KL divergence per token with the median beside it, and how often the likeliest token is
 the oracle's, over the second half of each chunk; once with whole chunks in a step (as a prompt) and once with a token
 a step (as decode).
 
@@ -257,16 +257,25 @@ def log_softmax(x):
     return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
-def score(reference, logits):
-    """Mean KL per token, and how often the reference's likeliest token has the highest value."""
+def divergences(reference, logits):
+    """(KL of each position, whether the reference's likeliest token has the highest value there)."""
     import numpy as np
     p = log_softmax(reference)
     q = log_softmax(logits)
     q = log_softmax(np.maximum(q, q.max(-1, keepdims=True) - FLOOR))
     best = np.take_along_axis(q, reference.argmax(-1)[..., None], -1)[..., 0]
-    kl = (np.exp(p) * (p - q)).sum(-1).ravel()
-    return {"kl": float(kl.mean()), "kl_median": float(np.median(kl)), "kl_error": float(kl.std() / np.sqrt(kl.size)),
-            "agreement": float((best >= q.max(-1)).mean())}
+    return (np.exp(p) * (p - q)).sum(-1).ravel(), (best >= q.max(-1)).ravel()
+
+
+def summary(reference, ours, theirs):
+    """The scores of both, and of their difference, position by position, the standard error."""
+    import numpy as np
+    both = {"lfmd": divergences(reference, ours), "peer": divergences(reference, theirs)}
+    out = {who: {"kl": float(kl.mean()), "kl_median": float(np.median(kl)), "agreement": float(same.mean())}
+           for who, (kl, same) in both.items()}
+    apart = both["lfmd"][0] - both["peer"][0]
+    out["kl_difference_error"] = float(apart.std() / np.sqrt(apart.size))
+    return out
 
 
 def compare(args, cache):
@@ -280,34 +289,37 @@ def compare(args, cache):
     weights = {k: v.float().numpy() for k, v in Lfm2MoeForCausalLM.from_pretrained(DEMO).state_dict().items()}
     whole = os.path.join(work, "demo.gguf")
     write_float_file(whole, c, weights)
-    text = os.path.join(DEMO, "EVAL.md")
-    out = {"text": f"The demo model padded to 256, {args.chunks} chunks of {N_CTX} tokens of its EVAL.md, the second "
-                   f"half of each scored: {args.chunks * SCORED} positions, all {c['vocab_size']} logits. Oracle: "
-                   "transformers in float32 on the decoded weights.", "files": {}}
+    text = os.path.join(work, "text")
+    with open(text, "w", encoding="utf-8") as f:
+        for name in ("EVAL.md", "README.md"):
+            with open(os.path.join(DEMO, name), encoding="utf-8") as part:
+                f.write(part.read())
+    out = {"text": f"The demo model padded to 256, up to {args.chunks} chunks of {N_CTX} tokens of its EVAL.md and "
+                   f"README.md, the second half of each scored, all {c['vocab_size']} logits. Oracle: transformers in "
+                   "float32 on the decoded weights. Few positions, where a token goes to another expert, make most of "
+                   "the mean; so the median stands beside it, and beside the verdict the standard error of the "
+                   "difference of the means.", "files": {}}
     for name in args.types.split(","):
         path = os.path.join(work, f"demo-{name}.gguf")
         run([os.path.join(programs, "llama-quantize"), whole, path, name])
+        reference = None
         for step, mode in ((N_CTX, "prompt"), (1, "decode")):
             tokens, theirs = peer_logits(os.path.join(programs, "llama-perplexity"), path, text,
                                          os.path.join(work, "peer.bin"), args.chunks, args.threads, step)
             chunks = tokens.copy()
             chunks[:, 0] = c["bos_token_id"]  # as llama-perplexity does
-            reference = oracle(path, c, chunks)
-            entry = {"peer": score(reference, theirs)}
-            try:
-                entry["lfmd"] = score(reference, our_logits(
-                    os.path.join(bench.BUILD, "tests/bench/logits"), path, chunks, work, args.threads, step))
-                out["files"][f"{name}, {mode}"] = entry
-            except bench.serve.Trouble as trouble:
-                bench.say(f"lfmd on {name}: {trouble}")
-            bench.say(f"{name}, {mode}: {entry}")
+            if reference is None:
+                reference = oracle(path, c, chunks)
+            ours = our_logits(os.path.join(bench.BUILD, "tests/bench/logits"), path, chunks, work, args.threads, step)
+            out["files"][f"{name}, {mode}"] = summary(reference, ours, theirs) | {"positions": len(chunks) * SCORED}
+            bench.say(f"{name}, {mode}: {out['files'][f'{name}, {mode}']}")
     return out
 
 
 def main():
     parser = argparse.ArgumentParser(description="KL divergence from the float forward, lfmd and llama.cpp.")
     parser.add_argument("--types", default=",".join(TYPES))
-    parser.add_argument("--chunks", type=int, default=16)
+    parser.add_argument("--chunks", type=int, default=32)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     cache = bench.cache_dir()

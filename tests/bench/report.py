@@ -120,7 +120,15 @@ def file_section(quant, result):
 
 
 def divergence(q):
-    return f"{q['kl']:.5f} ±{q['kl_error']:.5f} ({q['kl_median']:.5f})"
+    return f"{q['kl']:.5f} ({q['kl_median']:.5f})"
+
+
+def quality_verdict(q):
+    more = q["lfmd"]["kl"] - q["peer"]["kl"]
+    error = q["kl_difference_error"]
+    kl = "KL met" if more <= 0 else f"KL over by {more:.5f} ±{error:.5f}"
+    less = q["peer"]["agreement"] - q["lfmd"]["agreement"]
+    return kl + (", agreement met" if less <= 0 else f", agreement short by {round(less * q['positions'])} positions")
 
 
 def quality_section(quality):
@@ -128,12 +136,12 @@ def quality_section(quality):
         return
     yield "## Quality\n"
     yield quality["text"] + "\n"
-    yield row("file", "mean KL (median): lfmd", "llama.cpp", "agreement: lfmd", "llama.cpp", "")
+    yield row("file, positions", "mean KL (median): lfmd", "llama.cpp", "agreement: lfmd", "llama.cpp", "")
     yield row(*["---"] * 6)
     for name, q in quality["files"].items():
-        met = q["lfmd"]["kl"] <= q["peer"]["kl"] and q["lfmd"]["agreement"] >= q["peer"]["agreement"]
-        yield row(name, divergence(q["lfmd"]), divergence(q["peer"]), f"{100 * q['lfmd']['agreement']:.2f} %",
-                  f"{100 * q['peer']['agreement']:.2f} %", "met" if met else "not met")
+        yield row(f"{name}, {q['positions']}", divergence(q["lfmd"]), divergence(q["peer"]),
+                  f"{100 * q['lfmd']['agreement']:.2f} %", f"{100 * q['peer']['agreement']:.2f} %",
+                  quality_verdict(q))
     yield ""
 
 
