@@ -161,7 +161,7 @@ int json_parse_file(json_t **out, const char *path, size_t max_bytes,
         rc =
             json_parse(out, buf_str(&b), b.len, JSON_DEPTH_DEFAULT, nodes, err);
         if (rc != 0) {
-            rc = err_wrap(err, "%s", path);
+            err_wrap(err, "%s", path); /* err may be NULL: rc stays */
             if (err != NULL && err->class_ == ERR_INVALID) {
                 err->class_ = ERR_FORMAT;
                 rc = -ERR_FORMAT;
