@@ -102,7 +102,7 @@ static void expect_misfit(const char *dir, struct hparams *hp, const char *says)
     struct weights *w = NULL;
     struct err err = {0};
     size_t live = mem_live_count();
-    int rc = weights_open(&w, dir, hp, NULL, NULL, NULL, NULL);
+    int rc = weights_open(&w, dir, hp, NULL, NULL, NULL, &err);
     if (rc != -ERR_FORMAT || strstr(err.text, says) == NULL)
         fail_msg("%d \"%s\", wanted \"%s\"", rc, err.text, says);
     assert_null(w);
@@ -193,7 +193,7 @@ TEST(short_memory_is_reported_at_every_step)
         struct weights *w = NULL;
         fault_alloc_at(nth);
         int rc = weights_open(&w, ORACLE "linear-sharded-fused-bf16", &hp, NULL,
-                              NULL, NULL, &err);
+                              NULL, NULL, NULL);
         long hits = fault_hits();
         fault_alloc_at(-1);
         weights_close(w);
