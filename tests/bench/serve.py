@@ -164,7 +164,7 @@ class Server:
                 raise Trouble(f"the server ended with {self.child.returncode}:\n{self.last_words()}")
             try:
                 (s,) = run_streams(self.port, [prompt], 1)
-                if s.status() == 200:
+                if s.status() not in (0, 503):  # not there yet, or loading
                     return s.tokens()[0] - self.started
             except OSError:
                 pass
