@@ -40,8 +40,8 @@ laid_out    := $(filter-out model/template/unicode_c%,$(ours))
 obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
-.PHONY: all run test unit system lint format format-check fuzz fuzz-replay \
-        bench bench-programs bench-quality bench-clean docker clean help \
+.PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
+        fuzz-replay bench bench-programs bench-quality bench-clean docker clean help \
         packages test-packages test-programs install
 .SECONDARY:
 
@@ -53,7 +53,7 @@ run: packages ## build and serve the bundled model on PORT (8080)
 
 test: test-packages ## every test; SAN=address,undefined or thread for sanitizers
 	@$(MAKE) --no-print-directory $(jobs) test-programs
-	@$(MAKE) --no-print-directory -j1 lint unit fuzz-replay system
+	@$(MAKE) --no-print-directory -j1 lint unit $(if $(SAN),,cross) fuzz-replay system
 
 packages:
 	@config/deploy/install-packages.sh build
@@ -72,6 +72,11 @@ $(B)/model/kernels/%_avxvnni.o: CFLAGS += $(AVX2) -mavxvnni
 $(B)/model/kernels/%_avx512.o: CFLAGS += $(AVX512)
 $(B)/model/kernels/%_avx512vnni.o: CFLAGS += $(AVX512) -mavx512vnni
 $(B)/model/kernels/%_avx512bf16.o: CFLAGS += $(AVX512) -mavx512vnni -mavx512bf16
+endif
+ifneq ($(findstring aarch64,$(shell $(CC) -dumpmachine)),)
+$(B)/model/kernels/%_neon.o: CFLAGS += -march=armv8.2-a+dotprod
+# gcc 12 dies of vectorising fmax over an array.
+$(B)/tests/kernels/%.o:      CFLAGS += -fno-tree-vectorize
 endif
 $(B)/server/main.o:          CFLAGS += -DLFMD_VERSION='"$(VERSION)"'
 
@@ -126,6 +131,30 @@ test-programs: $(B)/lfmd $(unit_bin) $(replay_bin) $(demo_server)
 
 unit: $(unit_bin) ## C tests
 	@tests/tools/run_tests.sh $(B)/logs $(unit_bin)
+
+# The kernels on another processor than this one.  No library is wanted there
+# but libc: files that include one are left out, tests/lib/cross stands in for
+# cmocka, and static programs need no system root under qemu.
+X         := build/aarch64
+CROSS_CC  ?= aarch64-linux-gnu-gcc
+CROSS_RUN ?= qemu-aarch64 -cpu max
+cross_src := $(filter-out %/gemm_blas.c %/hash.c %/json.c,\
+             $(wildcard model/kernels/*.c model/base/*.c))
+cross_bin := $(patsubst tests/kernels/%.c,$(X)/%,\
+             $(filter-out %/check_gemm.c,$(wildcard tests/kernels/*.c)))
+cross: ## the kernels for AArch64, under qemu (nothing where there is no compiler)
+	@if command -v $(firstword $(CROSS_CC)) >/dev/null && \
+	    command -v $(firstword $(CROSS_RUN)) >/dev/null; then \
+	    CFLAGS=-Itests/lib/cross $(MAKE) --no-print-directory $(jobs) SAN= \
+	        CC="$(CROSS_CC)" B=$(X) cross-programs && \
+	    LFMD_EXPECT_ISA=neon RUN="$(CROSS_RUN)" tests/tools/run_tests.sh $(X)/logs $(cross_bin); \
+	else echo "skip cross: no $(CROSS_CC) or no $(CROSS_RUN)"; fi
+
+# What `cross` makes itself with CC and B for the other processor.
+cross-programs: $(cross_bin)
+$(X)/libkernels.a: $(patsubst %.c,$(X)/%.o,$(cross_src))
+$(X)/check_%: $(X)/tests/kernels/check_%.o $(X)/libkernels.a
+	@echo "ld $@" && $(CC) -static -pthread -o $@ $^ -lm
 
 fuzz-replay: $(replay_bin) ## every fuzz target over its seeds
 	@for t in $(fuzz); do \

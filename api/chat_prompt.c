@@ -22,7 +22,7 @@ static json_t *with_calls_as_text(const json_t *message, const json_t *calls)
     }
     buf_puts(&b, "]" DIALECT_CALL_END);
     /* A shallow copy: the request keeps its own. */
-    json_t *copy = buf_ok(&b) ? json_copy((json_t *)(uintptr_t)message) : NULL;
+    json_t *copy = buf_ok(&b) ? json_copy_object(message) : NULL;
     if (copy != NULL &&
         json_object_set_new(copy, "content",
                             json_stringn(buf_str(&b), b.len)) != 0) {
@@ -62,8 +62,9 @@ int chat_prompt_render(struct buf *out, const struct template *t,
                        const char *bos_text, const char *eos_text,
                        const struct chat_request *r, struct err *err)
 {
-    json_t *context = r->template_kwargs != NULL ? json_copy(r->template_kwargs)
-                                                 : json_object();
+    json_t *context = r->template_kwargs != NULL
+                          ? json_copy_object(r->template_kwargs)
+                          : json_object();
     json_t *tools = r->tools != NULL ? json_incref(r->tools) : json_null();
     int failed = json_object_set_new(context, "messages", messages_for(t, r));
     failed |= json_object_set_new(context, "tools", tools);

@@ -250,7 +250,7 @@ static int read_kwargs(struct chat_request *r, const json_t *body,
     rc = json_get_bool(kwargs, "enable_thinking", &flag, at, err);
     if (rc < 0)
         return rc;
-    r->template_kwargs = json_copy(kwargs);
+    r->template_kwargs = json_copy_object(kwargs);
     return r->template_kwargs != NULL ? 0 : err_nomem(err, at);
 }
 

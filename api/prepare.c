@@ -105,24 +105,29 @@ static struct sample_params settle(const struct model *m,
     return p;
 }
 
+/* `field` is the one that holds the prompt. */
+static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
+                    size_t ctx, struct err *err)
+{
+    (void)err_field(err, field,
+                    "the prompt has %zu tokens and the reply wants %u more, "
+                    "%zu in all, but the context holds %zu",
+                    n_prompt, n_reply, n_prompt + n_reply, ctx);
+    if (err != NULL)
+        err->class_ = ERR_CONTEXT;
+    return -ERR_CONTEXT;
+}
+
 /* How many tokens the reply may have; -ERR_CONTEXT when that cannot be. */
 static int check_context(uint32_t *max_tokens, const struct model *m,
-                         const struct sampling_fields *f, size_t n_prompt,
-                         uint32_t wanted, struct err *err)
+                         const struct sampling_fields *f, const char *field,
+                         size_t n_prompt, uint32_t wanted, struct err *err)
 {
     size_t ctx = m->ctx_tokens;
     bool asked = f->has & SAMPLING_MAX_TOKENS;
-    if (asked && n_prompt + wanted > ctx)
-        return err_set(err, ERR_CONTEXT,
-                       "the prompt has %zu tokens and "
-                       "max_tokens asks for %u more, %zu in all, but the "
-                       "context holds %zu",
-                       n_prompt, wanted, n_prompt + wanted, ctx);
-    if (!asked && n_prompt >= ctx)
-        return err_set(err, ERR_CONTEXT,
-                       "the prompt has %zu tokens, but the "
-                       "context holds %zu, the reply included",
-                       n_prompt, ctx);
+    uint32_t least = asked ? wanted : 1;
+    if (n_prompt + least > ctx)
+        return too_long(field, n_prompt, least, ctx, err);
     size_t rest = ctx - n_prompt;
     *max_tokens =
         asked || (wanted > 0 && wanted < rest) ? wanted : (uint32_t)rest;
@@ -182,13 +187,14 @@ static int set_stop_strings(struct job *job, const struct sampling_fields *f,
  * of the reply, 0 when the request leaves it to the context. */
 static int make_job(struct job **out, const struct model *m,
                     const struct api_options *o,
-                    const struct sampling_fields *f, const token_id *prompt,
-                    size_t n_prompt, uint32_t wanted, struct err *err)
+                    const struct sampling_fields *f, const char *field,
+                    const token_id *prompt, size_t n_prompt, uint32_t wanted,
+                    struct err *err)
 {
     uint32_t max_tokens = 0;
     if (n_prompt == 0)
-        return err_field(err, "prompt", "the prompt has no tokens");
-    int rc = check_context(&max_tokens, m, f, n_prompt, wanted, err);
+        return err_field(err, field, "the prompt has no tokens");
+    int rc = check_context(&max_tokens, m, f, field, n_prompt, wanted, err);
     if (rc != 0)
         return rc;
     struct job *job = job_new(o->request_bytes != 0 ? o->request_bytes
@@ -305,7 +311,7 @@ int prepare_chat(struct job **out, struct speech_options *speech,
         rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
                               TOKENIZE_SPECIAL, &ids, &n, err);
     if (rc == 0)
-        rc = make_job(&job, m, o, f, ids, n,
+        rc = make_job(&job, m, o, f, "messages", ids, n,
                       f->has & SAMPLING_MAX_TOKENS ? f->max_tokens
                                                    : o->default_max_tokens,
                       err);
@@ -341,7 +347,7 @@ int prepare_completion(struct job **out, const struct model *m,
         ids = encoded;
     }
     if (rc == 0)
-        rc = make_job(out, m, o, f, ids, n, f->max_tokens, err);
+        rc = make_job(out, m, o, f, "prompt", ids, n, f->max_tokens, err);
     if (rc == 0) {
         struct job *job = *out;
         job->params.want_logprob = r->want_logprobs;

@@ -33,7 +33,7 @@ static int numbers(struct sampling_fields *f, const json_t *body,
         bool low_itself;
     } rows[] = {
         {SAMPLING_TEMPERATURE, &f->temperature, "temperature", 0, 2, true},
-        {SAMPLING_TOP_P, &f->top_p, "top_p", 0, 1, false},
+        {SAMPLING_TOP_P, &f->top_p, "top_p", 0, 1, true},
         {SAMPLING_MIN_P, &f->min_p, "min_p", 0, 1, true},
         {SAMPLING_REPETITION, &f->repetition_penalty, "repeat_penalty", 0, 100,
          false},

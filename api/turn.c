@@ -14,10 +14,6 @@
 #define REQUEST_BYTES ((size_t)64 << 20)
 #define PING_MS 10000u
 
-/* http's default soft limit: above it the reader is slow, and the engine need
- * not compute what nobody takes. */
-#define PAUSE_BYTES ((size_t)64 << 10)
-
 /* --- the end of a turn --------------------------------------------------- */
 
 static void free_choice(struct choice *c)
@@ -88,9 +84,11 @@ static void on_gone(struct exchange *ex, void *user)
 /* --- events ----------------------------------------------------------------
  */
 
+/* The engine need not compute what nobody takes.  http alone decides when a
+ * reader is slow, so that a pause is always followed by on_drained. */
 static void pause_if_slow(struct turn *t)
 {
-    if (t->paused || exchange_stream_queued(t->ex) < PAUSE_BYTES)
+    if (t->paused || !exchange_stream_slow(t->ex))
         return;
     t->paused = true;
     for (uint32_t i = 0; i < t->n_jobs; i++)
@@ -282,7 +280,6 @@ static void prepared(void *user)
     }
     turn_describe(t);
     if (t->answer.stream) {
-        exchange_add_header(t->ex, "Cache-Control", "no-cache");
         exchange_on_drained(t->ex, on_drained, t);
         exchange_stream_begin(t->ex, 200, SSE_CONTENT_TYPE);
         t->began = true;

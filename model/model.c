@@ -18,6 +18,7 @@
 #include "model/chat_source.h"
 #include "model/forward/machine.h"
 #include "model/kernels/gemm_blas.h"
+#include "model/memory_plan.h"
 #include "model/model_source.h"
 #include "model/tokenizer_source.h"
 #include "model/weights/hparams_gguf.h"
@@ -188,58 +189,73 @@ static int open_kernels(struct model *m, const struct model_options *o,
                         struct err *err)
 {
     gemm_init();
+    int rc = cache_parse_format(&m->kv_format, o->cache_type, err);
+    if (rc != 0)
+        return rc;
     m->kernels = kernels_select(o->isa, err);
     if (m->kernels == NULL)
         return err != NULL ? -(int)err->class_ : -ERR_UNSUPPORTED;
     return gemm_self_test(err);
 }
 
-/* Blocks for keys and values when the operator names no size: what all
- * sequences together can need, but no more than a quarter of the memory that is
- * left beside the weights; yet one whole context, if that leaves a quarter of
- * it free.  The pages are touched only as sequences grow. */
-static uint64_t auto_blocks(const struct model *m, uint64_t per_context,
-                            uint64_t block_bytes)
+static struct forward_limits limits_of(const struct model *m,
+                                       const struct model_options *o)
 {
-    uint64_t wanted = per_context * m->max_slices;
-    uint64_t memory = machine_memory_bytes();
-    if (memory == UINT64_MAX)
-        return wanted;
-    /* Mapped weights are page cache: "available" until we push them out. */
-    uint64_t left =
-        memory > m->weights->bytes ? memory - m->weights->bytes : memory / 8;
-    uint64_t quarter = left / 4 / block_bytes;
-    if (quarter < per_context)
-        quarter = per_context < 3 * quarter ? per_context : 3 * quarter;
-    return wanted < quarter ? wanted : quarter;
+    return (struct forward_limits){
+        .n_threads = count_threads(o),
+        .max_batch_tokens = m->max_batch_tokens,
+        .max_logit_rows = m->max_logit_rows,
+    };
 }
 
-static int open_cache(struct model *m, const struct model_options *o,
+/* All that will be taken, against what is free, before any of it is. */
+static int plan_memory(struct model *m, struct memory_plan *plan,
+                       const struct weights_need *w,
+                       const struct model_options *o, struct err *err)
+{
+    struct forward_limits limits = limits_of(m, o);
+    uint64_t memory = machine_memory_bytes();
+    struct memory_need need = {
+        .packed_bytes = w->packed_bytes,
+        .mapped_bytes = w->mapped_bytes,
+        .work_bytes =
+            forward_bytes_needed(&m->hp, &limits, w->packed_bytes > 0),
+        .block_bytes = cache_block_bytes(&m->hp, m->kv_format),
+        .context_blocks = cache_blocks_for(m->ctx_tokens),
+        .block_tokens = KV_BLOCK_TOKENS,
+        .n_sequences = m->max_slices,
+        .asked_cache_bytes = o->cache_bytes,
+        .context_asked = o->ctx_tokens > 0,
+    };
+    if (need.work_bytes < UINT64_MAX / 2)
+        need.work_bytes += m->max_slices * cache_slot_bytes(&m->hp) +
+                           (uint64_t)m->max_logit_rows * m->hp.n_vocab * 4;
+    int rc = memory_plan_make(plan, &need, memory, err);
+    if (rc != 0)
+        return rc;
+    memory_plan_describe(m->memory, sizeof m->memory, plan, &need, memory);
+    log_at(LOG_INFO, "model", "takes %s", m->memory);
+    if (plan->crowded)
+        log_at(LOG_WARN, "model",
+               "the weights do not all stay in memory: parts will be read from "
+               "disk again and again");
+    return 0;
+}
+
+static int open_cache(struct model *m, const struct memory_plan *plan,
                       struct err *err)
 {
-    uint64_t block_bytes = cache_block_bytes(&m->hp);
-    uint64_t per_context = cache_blocks_for(m->ctx_tokens);
-    uint64_t n_blocks = per_context * m->max_slices;
-    if (block_bytes > 0 && o->cache_bytes > 0)
-        n_blocks = o->cache_bytes / block_bytes;
-    else if (block_bytes > 0)
-        n_blocks = auto_blocks(m, per_context, block_bytes);
-
-    if (n_blocks == 0)
-        return err_set(err, ERR_LIMIT,
-                       "a cache of %llu bytes is too small: %u tokens take "
-                       "%llu",
-                       (unsigned long long)o->cache_bytes, KV_BLOCK_TOKENS,
-                       (unsigned long long)block_bytes);
+    uint64_t n_blocks = plan->n_blocks;
     if (n_blocks >= UINT32_MAX / KV_BLOCK_TOKENS)
         n_blocks = UINT32_MAX / KV_BLOCK_TOKENS;
-    if (n_blocks < per_context) {
+    if (n_blocks < cache_blocks_for(m->ctx_tokens)) {
         m->ctx_tokens = (uint32_t)n_blocks * KV_BLOCK_TOKENS;
         log_at(LOG_WARN, "model",
                "the cache holds %u tokens, so no sequence may be longer",
                (unsigned)m->ctx_tokens);
     }
-    return cache_new(&m->cache, &m->hp, (uint32_t)n_blocks, m->max_slices, err);
+    return cache_new(&m->cache, &m->hp, m->kv_format, (uint32_t)n_blocks,
+                     m->max_slices, err);
 }
 
 static int open_forward(struct model *m, const struct model_options *o,
@@ -251,11 +267,7 @@ static int open_forward(struct model *m, const struct model_options *o,
         .kernels = m->kernels,
         .cache = m->cache,
     };
-    const struct forward_limits limits = {
-        .n_threads = count_threads(o),
-        .max_batch_tokens = m->max_batch_tokens,
-        .max_logit_rows = m->max_logit_rows,
-    };
+    const struct forward_limits limits = limits_of(m, o);
     return forward_new(&m->forward, &parts, &limits, err);
 }
 
@@ -290,14 +302,23 @@ static int read_quantize(struct weights_options *w, const char *text,
     return 0;
 }
 
+/* Plans the memory, then takes the weights' part of it. */
 static int open_weights(struct model *m, struct opening *op,
-                        load_progress_fn *progress, void *user, struct err *err)
+                        struct memory_plan *plan, load_progress_fn *progress,
+                        void *user, struct err *err)
 {
     struct weights_options w = {.n_threads = count_threads(op->options)};
     int rc = read_quantize(&w, op->options->quantize, err);
     if (rc != 0)
         return rc;
     struct gguf *g = op->gguf;
+    struct weights_need need;
+    rc = g != NULL ? weights_bytes_needed_gguf(&need, g, &m->hp, &w, err)
+                   : weights_bytes_needed(&need, op->path, &m->hp, &w, err);
+    if (rc == 0)
+        rc = plan_memory(m, plan, &need, op->options, err);
+    if (rc != 0)
+        return rc;
     op->gguf = NULL;
     return g != NULL ? weights_open_gguf(&m->weights, g, &m->hp, &w, progress,
                                          user, err)
@@ -321,9 +342,10 @@ static int open_parts(struct model *m, struct opening *op,
         (rc = open_template(m, op, err)) != 0 ||
         (rc = open_kernels(m, op->options, err)) != 0)
         return rc;
-    rc = open_weights(m, op, progress, user, err);
+    struct memory_plan plan;
+    rc = open_weights(m, op, &plan, progress, user, err);
     if (rc == 0)
-        rc = open_cache(m, op->options, err);
+        rc = open_cache(m, &plan, err);
     if (rc == 0)
         rc = open_forward(m, op->options, err);
     return rc;

@@ -35,6 +35,7 @@ struct model {
     struct template *tool_template; /* owned; the one named "tool_use", or
                                        NULL: chat_template serves both */
     const struct kernels *kernels;  /* static */
+    enum kv_format kv_format;       /* of the cache */
     struct cache *cache;            /* owned */
     struct forward *forward;        /* owned */
     uint32_t ctx_tokens;            /* longest sequence that is served; fits
@@ -42,7 +43,8 @@ struct model {
     uint32_t max_batch_tokens;      /* the options, with defaults applied */
     uint32_t max_slices;
     uint32_t max_logit_rows;
-    char name[256]; /* of the file or directory */
+    char name[256];   /* of the file or directory */
+    char memory[192]; /* what it takes, for the banner */
 };
 
 /* Opens what options->path means (model_source.h).  `progress` (may be NULL) is

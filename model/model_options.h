@@ -10,6 +10,7 @@ struct model_options {
                                        NULL: as they are */
     const char *isa;                /* kernels by name, NULL: the best here */
     const char *chat_template_file; /* overrides the checkpoint's; or NULL */
+    const char *cache_type;         /* cache_parse_format; NULL: f16 */
     uint32_t n_threads;             /* 0: from affinity and cgroup */
     uint32_t max_batch_tokens;      /* tokens in one step; 0: 512 */
     uint32_t max_slices;            /* sequences in one step; 0: 16 */

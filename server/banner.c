@@ -88,14 +88,15 @@ void banner_ready(const struct model *m, const struct engine *e,
     fprintf(stderr,
             "model    %s: %.3g billion parameters in %s, %.2f GB\n"
             "compute  %u threads, %s kernels, OpenBLAS %s\n"
+            "memory   %s\n"
             "context  %u tokens a request; cache for %u tokens, "
             "%u at once\n"
             "sampling %s\n",
             name, (double)m->weights->n_params / 1e9, bulk_type(m),
             (double)m->weights->bytes / 1e9, forward_n_threads(m->forward),
-            m->kernels->name, gemm_core_name(), engine_context_tokens(e),
-            stats.total_blocks * KV_BLOCK_TOKENS, o->engine->max_sequences,
-            buf_str(&defaults));
+            m->kernels->name, gemm_core_name(), m->memory,
+            engine_context_tokens(e), stats.total_blocks * KV_BLOCK_TOKENS,
+            o->engine->max_sequences, buf_str(&defaults));
     print_address(o->http->host, port, name);
     buf_deinit(&defaults);
 }

@@ -8,10 +8,13 @@ set -eu
 build="libmicrohttpd-dev libjansson-dev libuv1-dev libopenblas-dev \
 libpcre2-dev libinih-dev libxxhash-dev"
 test="libcmocka-dev python3 python3-venv curl git"
+# What `make cross` builds with and runs under; an ARM machine needs no cross.
+cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
+[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || cross=
 
 case "${1:-build}" in
 build) wanted="$build" ;;
-test) wanted="$build $test" ;;
+test) wanted="$build $test $cross" ;;
 *) echo "usage: $0 build|test" >&2; exit 2 ;;
 esac
 

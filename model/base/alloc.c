@@ -14,6 +14,7 @@ static atomic_long fault_in = -1; /* allocations left before the fault */
 static atomic_long n_faults;
 static atomic_size_t n_live;
 static _Thread_local const char *forbidden_during;
+static _Thread_local size_t n_failed;
 
 static int may_allocate(void)
 {
@@ -27,6 +28,7 @@ static int may_allocate(void)
         return 1;
     atomic_store(&fault_in, -1);
     atomic_fetch_add(&n_faults, 1);
+    n_failed++;
     return 0;
 }
 
@@ -34,6 +36,8 @@ static void *counted(void *p)
 {
     if (p != NULL)
         atomic_fetch_add_explicit(&n_live, 1, memory_order_relaxed);
+    else
+        n_failed++;
     return p;
 }
 
@@ -54,7 +58,11 @@ void *mem_realloc(void *p, size_t n)
     if (!may_allocate())
         return NULL;
     void *q = realloc(p, n ? n : 1);
-    return p == NULL ? counted(q) : q;
+    if (p == NULL)
+        return counted(q);
+    if (q == NULL)
+        n_failed++;
+    return q;
 }
 
 void *mem_realloc_array(void *p, size_t n, size_t size)
@@ -102,6 +110,11 @@ char *mem_strndup(const char *s, size_t n)
 char *mem_strdup(const char *s)
 {
     return mem_strndup(s, strlen(s));
+}
+
+size_t mem_n_failed(void)
+{
+    return n_failed;
 }
 
 void alloc_forbid(const char *what)

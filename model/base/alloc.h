@@ -2,8 +2,8 @@
  *
  * Every allocation of lfmd's own code passes through here, so that tests can
  * fail the Nth one, count what leaked, and prove that a hot step allocates
- * nothing.  Libraries keep their own doors (jansson is pointed at this one by
- * main).
+ * nothing.  Libraries keep their own doors (json_load.c points jansson at this
+ * one).
  *
  * It knows nothing of lifetimes: see arena.h for memory with one owner.
  * Any thread. */
@@ -26,6 +26,10 @@ void mem_free_aligned(void *p);
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
 void mem_free(void *p); /* NULL is fine */
+
+/* How many allocations of this thread have failed: who has a limit of its own
+ * tells by the difference whether that was reached or memory was short. */
+size_t mem_n_failed(void);
 
 /* Between these two an allocation by the calling thread is a bug: a build with
  * assertions aborts and names `what`.  They do not nest. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "model/base/alloc.h"
+#include "model/base/json_load.h"
 
 static int scan(const char *s, size_t n, uint32_t max_depth, uint32_t max_nodes,
                 struct err *err)
@@ -53,6 +54,40 @@ static int scan(const char *s, size_t n, uint32_t max_depth, uint32_t max_nodes,
     return 0;
 }
 
+/* Which member of the outermost object the byte at `n` belongs to: the last
+ * string before it that a colon follows.  Leaves `out` alone if that is not
+ * told, or is no plain name. */
+static void name_field(char *out, size_t size, const char *s, size_t n)
+{
+    const char *name = NULL;
+    size_t depth = 0, from = 0, len = 0, n_name = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '"') {
+            for (from = ++i; i < n && s[i] != '"'; i++)
+                if (s[i] == '\\')
+                    i++;
+            len = i < n ? i - from : 0;
+        } else if (s[i] == '[' || s[i] == '{') {
+            depth++;
+        } else if (s[i] == ']' || s[i] == '}') {
+            depth -= depth > 0;
+        } else if (depth == 1 && s[i] == ':') {
+            name = s + from;
+            n_name = len;
+        } else if (depth == 1 && s[i] == ',') {
+            name = NULL;
+        }
+    }
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz_";
+    if (name == NULL || n_name == 0 || n_name >= size)
+        return;
+    for (size_t i = 0; i < n_name; i++)
+        if (strchr(plain, name[i]) == NULL)
+            return;
+    memcpy(out, name, n_name);
+    out[n_name] = '\0';
+}
+
 int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
                uint32_t nodes, struct err *err)
 {
@@ -64,21 +99,23 @@ int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
     if (rc != 0)
         return rc;
     json_error_t e;
-    json_t *v = json_loadb(
-        text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
-    if (v != NULL) {
-        *out = v;
-        return 0;
-    }
-    if (json_error_code(&e) == json_error_out_of_memory)
+    if (json_load_whole(
+            out, text, n,
+            JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e) != 0)
         return err_nomem(err, "a JSON document");
+    if (*out != NULL)
+        return 0;
     /* jansson quotes the offending text ("near '...'"), which may be anything
      * a client sent: keep the reason and the place, drop the quotation. */
     char *near = strstr(e.text, " near ");
     if (near != NULL)
         *near = '\0';
-    return err_set(err, ERR_INVALID, "not valid JSON: %s (line %d, column %d)",
-                   e.text, e.line, e.column);
+    err_set(err, ERR_INVALID, "not valid JSON: %s (line %d, column %d)", e.text,
+            e.line, e.column);
+    if (err != NULL && e.position > 0)
+        name_field(err->param, sizeof err->param, text,
+                   (size_t)e.position < n ? (size_t)e.position : n);
+    return -ERR_INVALID;
 }
 
 static int read_file(const char *path, size_t max_bytes, struct buf *b,
@@ -124,7 +161,7 @@ int json_parse_file(json_t **out, const char *path, size_t max_bytes,
         rc =
             json_parse(out, buf_str(&b), b.len, JSON_DEPTH_DEFAULT, nodes, err);
         if (rc != 0) {
-            rc = err_wrap(err, "%s", path);
+            err_wrap(err, "%s", path); /* err may be NULL: rc stays */
             if (err != NULL && err->class_ == ERR_INVALID) {
                 err->class_ = ERR_FORMAT;
                 rc = -ERR_FORMAT;
@@ -133,6 +170,15 @@ int json_parse_file(json_t **out, const char *path, size_t max_bytes,
     }
     buf_deinit(&b);
     return rc;
+}
+
+json_t *json_copy_object(const json_t *v)
+{
+    json_t *copy = json_copy((json_t *)(uintptr_t)v);
+    if (copy == NULL || json_object_size(copy) == json_object_size(v))
+        return copy;
+    json_decref(copy); /* json_copy goes on past a member it could not add */
+    return NULL;
 }
 
 const char *json_describe(const json_t *v, char out[64])

@@ -21,7 +21,8 @@
 #define JSON_NODES_DEFAULT 1000000u
 
 /* Parses the whole of `text`: any JSON value, valid UTF-8, no duplicate keys,
- * at most `depth` levels and `nodes` values.  *out is a new reference. */
+ * at most `depth` levels and `nodes` values.  *out is a new reference.  The
+ * error's param is the member of the outermost object it lies in, if any. */
 int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
                uint32_t nodes, struct err *err);
 
@@ -49,6 +50,9 @@ int json_get_array(const json_t *obj, const char *key, json_t **out,
                    const char *path, struct err *err);
 int json_get_object(const json_t *obj, const char *key, json_t **out,
                     const char *path, struct err *err);
+
+/* A shallow copy of an object with all its members; NULL if memory is short. */
+json_t *json_copy_object(const json_t *v);
 
 /* "a string", "an object", "7": for messages; writes into `out`. */
 const char *json_describe(const json_t *v, char out[64]);

@@ -7,6 +7,7 @@
 #include "model/cache/cache.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "model/base/alloc.h"
 #include "model/cache/conv_state.h"
@@ -19,20 +20,21 @@ struct cache {
     uint64_t bytes;
 };
 
-int cache_new(struct cache **out, const struct hparams *hp, uint32_t n_blocks,
-              uint32_t n_slots, struct err *err)
+int cache_new(struct cache **out, const struct hparams *hp,
+              enum kv_format format, uint32_t n_blocks, uint32_t n_slots,
+              struct err *err)
 {
     struct cache *c = mem_calloc(1, sizeof *c);
     if (c == NULL)
         return err_nomem(err, "the cache");
-    int rc = kv_pool_init(&c->kv, hp, n_blocks, err);
+    int rc = kv_pool_init(&c->kv, hp, format, n_blocks, err);
     if (rc != 0)
         goto free_cache;
     rc = conv_state_init(&c->conv, hp, n_slots, err);
     if (rc != 0)
         goto free_pool;
-    c->bytes =
-        cache_block_bytes(hp) * n_blocks + cache_slot_bytes(hp) * n_slots;
+    c->bytes = cache_block_bytes(hp, format) * n_blocks +
+               cache_slot_bytes(hp) * n_slots;
     *out = c;
     return 0;
 
@@ -54,9 +56,29 @@ void cache_free(struct cache *c)
     mem_free(c);
 }
 
-uint64_t cache_block_bytes(const struct hparams *hp)
+uint64_t cache_block_bytes(const struct hparams *hp, enum kv_format format)
 {
-    return kv_pool_block_bytes(hp);
+    return kv_pool_block_bytes(hp, format);
+}
+
+int cache_parse_format(enum kv_format *out, const char *name, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum kv_format format;
+    } names[] = {
+        {"", KV_F16},  {"f16", KV_F16}, {"f32", KV_F32},
+        {"q8", KV_Q8}, {"q8_0", KV_Q8},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name != NULL ? name : "", names[i].name) == 0) {
+            *out = names[i].format;
+            return 0;
+        }
+    return err_set(err, ERR_UNSUPPORTED,
+                   "keys and values cannot be kept as \"%s\"; expected "
+                   "\"f16\", \"f32\" or \"q8\"",
+                   name);
 }
 
 uint64_t cache_slot_bytes(const struct hparams *hp)

@@ -19,14 +19,12 @@
 #include <stdint.h>
 
 #include "model/base/err.h"
+#include "model/kernels/kv_block.h" /* KV_BLOCK_TOKENS */
 
 struct hparams;
 struct cache;
 struct kv_pool;
 struct conv_state;
-
-/* Positions in one block, of every attention layer. */
-#define KV_BLOCK_TOKENS 32u
 
 #define CACHE_NO_SLOT UINT32_MAX
 
@@ -43,15 +41,21 @@ struct cache_seq {
     uint32_t cap_blocks; /* most it can ever hold */
 };
 
-/* `n_blocks` blocks shared by all sequences and `n_slots` sequences at once.
+/* `n_blocks` blocks shared by all sequences and `n_slots` sequences at once;
+ * keys and values are kept as `format` says.
  * On failure *out is untouched: -ERR_NOMEM, -ERR_LIMIT (a size overflows). */
-int cache_new(struct cache **out, const struct hparams *hp, uint32_t n_blocks,
-              uint32_t n_slots, struct err *err);
+int cache_new(struct cache **out, const struct hparams *hp,
+              enum kv_format format, uint32_t n_blocks, uint32_t n_slots,
+              struct err *err);
 void cache_free(struct cache *c); /* NULL is fine; every seq closed before */
 
 /* Bytes one block and one slot cost with this model. */
-uint64_t cache_block_bytes(const struct hparams *hp);
+uint64_t cache_block_bytes(const struct hparams *hp, enum kv_format format);
 uint64_t cache_slot_bytes(const struct hparams *hp);
+
+/* A format by its name: f16, f32, q8 or q8_0; NULL or "" is f16.
+ * -ERR_UNSUPPORTED for any other. */
+int cache_parse_format(enum kv_format *out, const char *name, struct err *err);
 
 /* Prepares a closed sequence that may grow to `max_tokens`; the one place that
  * allocates, so it belongs to the submission and not to the step. */

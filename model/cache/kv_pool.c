@@ -7,33 +7,33 @@
 #include "model/cache/kv_pool.h"
 
 #include <assert.h>
-#include <math.h>
+#include <string.h>
 
 #include "model/base/alloc.h"
 #include "model/cache/cache.h"
 #include "model/weights/hparams.h"
 
-static size_t floats_per_block(const struct hparams *hp)
+uint64_t kv_pool_block_bytes(const struct hparams *hp, enum kv_format format)
 {
-    return (size_t)hp->n_kv_heads * KV_BLOCK_TOKENS * hp->head_dim;
+    return (uint64_t)kv_head_bytes(format, hp->head_dim) * hp->n_kv_heads *
+           hp->n_attn_layers;
 }
 
-uint64_t kv_pool_block_bytes(const struct hparams *hp)
+int kv_pool_init(struct kv_pool *p, const struct hparams *hp,
+                 enum kv_format format, uint32_t n_blocks, struct err *err)
 {
-    return (uint64_t)floats_per_block(hp) * 2 * hp->n_attn_layers *
-           sizeof(float);
-}
-
-int kv_pool_init(struct kv_pool *p, const struct hparams *hp, uint32_t n_blocks,
-                 struct err *err)
-{
+    size_t head_bytes = kv_head_bytes(format, hp->head_dim);
+    size_t block_bytes = head_bytes * hp->n_kv_heads;
     size_t bytes;
-    if (__builtin_mul_overflow(kv_pool_block_bytes(hp), n_blocks, &bytes))
+    if (__builtin_mul_overflow(kv_pool_block_bytes(hp, format), n_blocks,
+                               &bytes))
         return err_set(err, ERR_LIMIT, "a cache of %u blocks is too large",
                        (unsigned)n_blocks);
     *p = (struct kv_pool){
-        .block_floats = floats_per_block(hp),
-        .layer_floats = floats_per_block(hp) * n_blocks,
+        .format = format,
+        .head_bytes = head_bytes,
+        .block_bytes = block_bytes,
+        .layer_bytes = block_bytes * n_blocks,
         .n_layers = hp->n_attn_layers,
         .head_dim = hp->head_dim,
         .n_blocks = n_blocks,
@@ -78,17 +78,22 @@ void kv_pool_hold(struct kv_pool *p, uint32_t block)
 }
 
 #ifndef NDEBUG
-/* A block is always read from its first row on, so NaN there is enough to show
- * that somebody reads a block he does not hold, at 1/32 of the writing. */
+/* All ones are NaN as a float of any size.  Whoever reads a block he does not
+ * hold meets them at every position, in the keys' first dimension or the
+ * scales, and that is 1/32 of the writing. */
 static void poison(struct kv_pool *p, uint32_t block)
 {
-    size_t head_floats = (size_t)KV_BLOCK_TOKENS * p->head_dim;
+    size_t element = kv_element_bytes(p->format);
+    size_t values_at = kv_values_at(p->format, p->head_dim);
+    size_t scales_at = kv_scales_at(p->format, p->head_dim);
     for (uint32_t l = 0; l < p->n_layers; l++) {
-        float *k = kv_pool_keys(p, l) + block * p->block_floats;
-        float *v = kv_pool_values(p, l) + block * p->block_floats;
-        for (size_t at = 0; at < p->block_floats; at += head_floats)
-            for (uint32_t d = 0; d < p->head_dim; d++)
-                k[at + d] = v[at + d] = NAN;
+        char *from = kv_pool_layer(p, l) + block * p->block_bytes;
+        for (size_t at = 0; at < p->block_bytes; at += p->head_bytes) {
+            char *head = from + at;
+            memset(head, 0xff, KV_BLOCK_TOKENS * element);
+            memset(head + values_at, 0xff, p->head_dim * element);
+            memset(head + scales_at, 0xff, p->head_bytes - scales_at);
+        }
     }
 }
 #endif

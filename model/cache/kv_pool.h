@@ -1,10 +1,9 @@
 /* kv_pool.h -- keys and values of past tokens, in blocks of one slab.
  *
- *     keys of layer l:   [n_blocks][n_kv_heads][KV_BLOCK_TOKENS][head_dim]
- *     values of layer l: the same, after them
+ *     [n_layers][n_blocks][n_kv_heads] parts, each laid out by kv_block.h
  *
- * so the rows that one head attends over are contiguous inside a block.  All
- * float32.  Private to model/cache and model/forward; inference thread only. */
+ * so what one head attends over is contiguous inside a block.  Private to
+ * model/cache and model/forward; inference thread only. */
 #ifndef LFMD_MODEL_CACHE_KV_POOL_H
 #define LFMD_MODEL_CACHE_KV_POOL_H
 
@@ -13,16 +12,19 @@
 #include <stdint.h>
 
 #include "model/base/err.h"
+#include "model/kernels/kv_block.h"
 
 struct hparams;
 
 #define KV_NO_BLOCK UINT32_MAX
 
 struct kv_pool {
-    float *slab;         /* owned, 64-byte aligned */
-    size_t layer_floats; /* keys, or values, of one layer */
-    size_t block_floats; /* n_kv_heads * KV_BLOCK_TOKENS * head_dim */
-    uint32_t n_layers;   /* attention layers */
+    char *slab; /* owned, 64-byte aligned */
+    enum kv_format format;
+    size_t layer_bytes; /* n_blocks * block_bytes */
+    size_t block_bytes; /* one block of one layer: n_kv_heads * head_bytes */
+    size_t head_bytes;
+    uint32_t n_layers; /* attention layers */
     uint32_t head_dim;
     uint32_t n_blocks;
     uint32_t n_free;
@@ -31,11 +33,11 @@ struct kv_pool {
     uint32_t *refs;      /* [n_blocks], owned; holders, 0: free */
 };
 
-int kv_pool_init(struct kv_pool *p, const struct hparams *hp, uint32_t n_blocks,
-                 struct err *err);
+int kv_pool_init(struct kv_pool *p, const struct hparams *hp,
+                 enum kv_format format, uint32_t n_blocks, struct err *err);
 void kv_pool_deinit(struct kv_pool *p);
 
-uint64_t kv_pool_block_bytes(const struct hparams *hp);
+uint64_t kv_pool_block_bytes(const struct hparams *hp, enum kv_format format);
 
 /* A free block with one holder; n_free > 0. */
 uint32_t kv_pool_take(struct kv_pool *p);
@@ -44,16 +46,11 @@ void kv_pool_drop(struct kv_pool *p, uint32_t block);
 
 bool kv_pool_validate(const struct kv_pool *p);
 
-/* First float of all blocks of attention layer `layer` (counted among the
- * attention layers). */
-static inline float *kv_pool_keys(const struct kv_pool *p, uint32_t layer)
+/* The blocks of attention layer `layer` (counted among the attention
+ * layers). */
+static inline char *kv_pool_layer(const struct kv_pool *p, uint32_t layer)
 {
-    return p->slab + (size_t)layer * 2 * p->layer_floats;
-}
-
-static inline float *kv_pool_values(const struct kv_pool *p, uint32_t layer)
-{
-    return kv_pool_keys(p, layer) + p->layer_floats;
+    return p->slab + layer * p->layer_bytes;
 }
 
 #endif

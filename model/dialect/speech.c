@@ -116,7 +116,9 @@ static void content(struct speech *s, const char *bytes, size_t n)
     buf_put(&s->space, bytes + body, n - body);
 }
 
-/* The block in `held` is over; `n` bytes of it are the calls' own. */
+/* The block in `held` is over; `n` bytes of it are the calls' own.  Where they
+ * cannot be read the block becomes text: whole, or without its marker where
+ * the reply was cut inside it, as that is nobody's mistake. */
 static void close_call(struct speech *s, size_t n)
 {
     struct pycall calls[PYCALL_MAX];
@@ -126,8 +128,10 @@ static void close_call(struct speech *s, size_t n)
     s->state = TEXT;
     if (!buf_ok(&store))
         s->held.failed = true;
+    bool cut = s->held.len == CALL_START_LEN + n;
+    size_t skip = cut && !s->options.keep_markers ? CALL_START_LEN : 0;
     if (n_calls == 0) {
-        content(s, s->held.data, s->held.len);
+        content(s, s->held.data + skip, s->held.len - skip);
     } else {
         buf_clear(&s->space);
         s->trim_next = true;

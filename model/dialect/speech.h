@@ -12,10 +12,11 @@
  *     CALL_BEGIN "f"  CALL_ARGS "{\"a\": 1}"  CALL_END ""
  *
  * No input is an error: a call block that cannot be read becomes text, markers
- * included.  White space is trimmed inside the think tags, after them, and
- * around call blocks, as llama.cpp and vLLM do; text that goes on after a call
- * starts on a new line.  A call said once more without its start marker, which
- * LFM2 does, is dropped.
+ * included; one that the end of the stream cuts, without its marker.  White
+ * space is trimmed inside the think tags, after them, and around call blocks,
+ * as llama.cpp and vLLM do; text that goes on after a call starts on a new
+ * line.  A call said once more without its start marker, which LFM2 does, is
+ * dropped.
  *
  * It knows no tokens, no JSON schema and no OpenAI.  One thread at a time. */
 #ifndef LFMD_MODEL_DIALECT_SPEECH_H

@@ -6,12 +6,19 @@
  *
  *     wide, per token:  | q: n_heads * head_dim | k: n_kv_heads * .. | v |
  *
- * Three rounds of the team between the products' two: all keys of a batch are
- * in the blocks before anyone attends, so a prompt's chunk needs no other mask
- * than "up to my own position". */
+ * Work is cut into items, and a member that is done takes the next: what an
+ * item costs grows with its position.  An item is some tokens of one slice and
+ * the query heads that share a KV head.  In a slice of one token the item that
+ * attends stores the key and value first, in the same round; a prompt's chunk
+ * needs all its keys in the blocks before anyone attends, hence a round of its
+ * own before.  So a step of decode has one round between the products and a
+ * step with prompts two.
+ *
+ * Inference thread; items on any member of the team. */
 #include "model/forward/ops.h"
 
-#include <string.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "model/cache/kv_pool.h"
 
@@ -19,103 +26,184 @@ struct attention_work {
     struct pass *p;
     const struct layer_weights *w;
     struct kv_pool *pool;
-    uint32_t layer;
+    char *base; /* of the layer's blocks */
     uint32_t q_floats, kv_floats;
-    struct kv_view view; /* all but `blocks` */
+    uint32_t group;       /* query heads of one KV head */
+    uint32_t item_heads;  /* of them in one item: all, or 1 */
+    uint32_t item_tokens; /* in one item, at most */
+    atomic_uint next;     /* the first item that nobody has taken */
+    struct kv_view view;  /* all but `blocks` */
 };
 
-/* Where the row of KV head h lies, from the base of keys or values. */
-static size_t kv_row(const struct attention_work *a,
-                     const struct cache_seq *seq, uint32_t position, uint32_t h)
+static uint32_t smaller(uint32_t a, uint32_t b)
 {
-    size_t block = seq->blocks[position / KV_BLOCK_TOKENS];
-    size_t row = (size_t)h * KV_BLOCK_TOKENS + position % KV_BLOCK_TOKENS;
-    return block * a->pool->block_floats + row * a->p->hp->head_dim;
+    return a < b ? a : b;
 }
 
-/* Norms and rotates q and k of token i of the slice; puts k and v into the
- * blocks. */
-static void prepare_token(const struct attention_work *a,
-                          const struct batch_slice *slice, uint32_t i)
+/* Is the key of the slice stored by the item that attends? */
+static bool stores_itself(const struct attention_work *a,
+                          const struct batch_slice *slice)
 {
-    size_t t = slice->first + i;
-    const struct pass *p = a->p;
-    const struct hparams *hp = p->hp;
-    const struct kernels *k = p->kernels;
-    uint32_t dim = hp->head_dim;
-    const float *cos = p->s.cos + t * (dim / 2);
-    const float *sin = p->s.sin + t * (dim / 2);
+    return slice->n_tokens == 1 && a->item_heads == a->group;
+}
 
-    float *q = p->s.wide + t * p->s.wide_floats;
-    for (uint32_t h = 0; h < hp->n_heads; h++, q += dim) {
-        k->rmsnorm(q, q, a->w->q_norm, dim, hp->norm_eps);
-        k->rope(q, cos, sin, dim);
-    }
+/* Norms and rotates KV head h's key of token i of the slice, and puts key and
+ * value into the block. */
+static void store_row(const struct attention_work *a,
+                      const struct batch_slice *slice, uint32_t i, uint32_t h)
+{
+    const struct pass *p = a->p;
+    const struct kernels *k = p->kernels;
+    uint32_t dim = p->hp->head_dim, position = slice->position + i;
+    size_t t = slice->first + i;
     if (i < slice->n_replay)
         return;
-    float *key = q, *value = q + a->kv_floats;
-    float *keys = kv_pool_keys(a->pool, a->layer);
-    float *values = kv_pool_values(a->pool, a->layer);
-    for (uint32_t h = 0; h < hp->n_kv_heads; h++, key += dim, value += dim) {
-        k->rmsnorm(key, key, a->w->k_norm, dim, hp->norm_eps);
-        k->rope(key, cos, sin, dim);
-        size_t at = kv_row(a, slice->seq, slice->position + i, h);
-        memcpy(keys + at, key, dim * sizeof(float));
-        memcpy(values + at, value, dim * sizeof(float));
+    float *key =
+        p->s.wide + t * p->s.wide_floats + a->q_floats + (size_t)h * dim;
+    k->rmsnorm(key, key, a->w->k_norm, dim, p->hp->norm_eps);
+    k->rope(key, p->s.cos + t * (dim / 2), p->s.sin + t * (dim / 2), dim);
+    size_t block = slice->seq->blocks[position / KV_BLOCK_TOKENS];
+    k->kv_store(a->base + block * a->pool->block_bytes +
+                    h * a->pool->head_bytes,
+                a->pool->format, dim, position % KV_BLOCK_TOKENS, key,
+                key + a->kv_floats);
+}
+
+/* The same for query heads [head0, head1), which stay where they are. */
+static void prepare_queries(const struct attention_work *a, size_t t,
+                            uint32_t head0, uint32_t head1)
+{
+    const struct pass *p = a->p;
+    uint32_t dim = p->hp->head_dim;
+    float *q = p->s.wide + t * p->s.wide_floats + (size_t)head0 * dim;
+    for (uint32_t h = head0; h < head1; h++, q += dim) {
+        p->kernels->rmsnorm(q, q, a->w->q_norm, dim, p->hp->norm_eps);
+        p->kernels->rope(q, p->s.cos + t * (dim / 2), p->s.sin + t * (dim / 2),
+                         dim);
     }
 }
 
-static void prepare_member(void *arg, uint32_t part, uint32_t n_parts)
+/* Is the result quantised by the item that attends?  Heads may be narrower than
+ * a block. */
+static bool quantises_itself(const struct attention_work *a)
 {
-    const struct attention_work *a = arg;
-    const struct batch *b = a->p->batch;
-    /* Tokens are dealt round robin over the whole batch. */
-    for (uint32_t s = 0; s < b->n_slices; s++) {
-        const struct batch_slice *slice = &b->slices[s];
-        for (uint32_t i = 0; i < slice->n_tokens; i++)
-            if ((slice->first + i) % n_parts == part)
-                prepare_token(a, slice, i);
+    return a->item_heads * a->p->hp->head_dim % PANEL_BLOCK == 0;
+}
+
+static void quantize_tokens(const struct attention_work *a, size_t t,
+                            uint32_t n_tokens, uint32_t head0, uint32_t head1)
+{
+    const struct pass *p = a->p;
+    uint32_t dim = p->hp->head_dim;
+    for (size_t end = t + n_tokens; t < end; t++) {
+        size_t at = t * a->q_floats + (size_t)head0 * dim;
+        quantize_part(p, p->s.q_mixed + at / PANEL_BLOCK, p->s.mixed + at,
+                      (head1 - head0) * dim);
     }
 }
 
-/* The query heads that are worked on together: those sharing a KV head, which
- * then is read once, unless that leaves members idle. */
-static uint32_t heads_per_item(const struct attention_work *a, uint32_t n_parts)
+/* Tokens [i0, i1) of the slice, query heads [head0, head1) of one KV head, from
+ * the products to finished rows of s.mixed and their twins. */
+static void attend_tokens(const struct attention_work *a, uint32_t part,
+                          const struct batch_slice *slice, uint32_t i0,
+                          uint32_t i1, uint32_t head0, uint32_t head1)
 {
-    const struct hparams *hp = a->p->hp;
-    uint64_t n_groups = (uint64_t)a->p->n_tokens * hp->n_kv_heads;
-    return n_groups >= n_parts ? hp->n_heads / hp->n_kv_heads : 1;
+    struct pass *p = a->p;
+    struct kv_view view = a->view;
+    size_t t = slice->first + i0;
+    view.blocks = slice->seq->blocks;
+    if (stores_itself(a, slice))
+        store_row(a, slice, i0, head0 / a->group);
+    for (uint32_t i = i0; i < i1; i++)
+        prepare_queries(a, slice->first + i, head0, head1);
+    const struct attend_run run = {
+        .out = p->s.mixed + t * a->q_floats,
+        .q = p->s.wide + t * p->s.wide_floats,
+        .ldo = a->q_floats,
+        .ldq = p->s.wide_floats,
+        .kv = &view,
+        .n_tokens = i1 - i0,
+        .position = slice->position + i0,
+        .head0 = head0,
+        .head1 = head1,
+        .scale = p->attend_scale,
+        .scratch = p->s.attend + part * p->s.attend_floats,
+    };
+    p->kernels->attend(&run);
+    if (quantises_itself(a))
+        quantize_tokens(a, t, run.n_tokens, head0, head1);
 }
 
-/* The cost of an item grows with its position, so they are dealt round robin
- * instead of cut into ranges: every member gets short and long ones. */
+static uint32_t take(struct attention_work *a)
+{
+    return atomic_fetch_add_explicit(&a->next, 1, memory_order_relaxed);
+}
+
+/* Items of a slice: its runs of tokens, the last ones, which cost most, first;
+ * in each the KV heads. */
 static void attend_member(void *arg, uint32_t part, uint32_t n_parts)
 {
-    const struct attention_work *a = arg;
-    struct pass *p = a->p;
-    const struct batch *b = p->batch;
-    struct kv_view view = a->view;
-    float *scratch = p->s.attend + part * p->s.attend_floats;
-    uint32_t step = heads_per_item(a, n_parts);
-    uint32_t turn = 0;
-
+    struct attention_work *a = arg;
+    const struct batch *b = a->p->batch;
+    uint32_t n_cuts = a->p->hp->n_heads / a->item_heads, before = 0;
+    uint32_t item = take(a);
+    (void)n_parts;
     for (uint32_t s = 0; s < b->n_slices; s++) {
         const struct batch_slice *slice = &b->slices[s];
-        view.blocks = slice->seq->blocks;
-        for (uint32_t i = 0; i < slice->n_tokens; i++) {
-            size_t t = slice->first + i;
-            const float *q = p->s.wide + t * p->s.wide_floats;
-            float *out = p->s.mixed + t * a->q_floats;
-            for (uint32_t h = 0; h < p->hp->n_heads; h += step) {
-                if (turn == part)
-                    p->kernels->attend(out, q, &view, slice->position + i + 1,
-                                       h, h + step, p->attend_scale, scratch);
-                turn = turn + 1 == n_parts ? 0 : turn + 1;
-            }
+        uint32_t n_runs =
+            (slice->n_tokens + a->item_tokens - 1) / a->item_tokens;
+        for (; item - before < n_runs * n_cuts; item = take(a)) {
+            uint32_t i =
+                (n_runs - 1 - (item - before) / n_cuts) * a->item_tokens;
+            uint32_t head = (item - before) % n_cuts * a->item_heads;
+            attend_tokens(a, part, slice, i,
+                          smaller(i + a->item_tokens, slice->n_tokens), head,
+                          head + a->item_heads);
         }
+        before += n_runs * n_cuts;
     }
 }
 
+/* Items of a slice: its blocks, in each the KV heads, so that no two members
+ * write to one head's part of a block. */
+static void store_member(void *arg, uint32_t part, uint32_t n_parts)
+{
+    struct attention_work *a = arg;
+    const struct batch *b = a->p->batch;
+    uint32_t n_heads = a->p->hp->n_kv_heads, before = 0, item = take(a);
+    (void)part;
+    (void)n_parts;
+    for (uint32_t s = 0; s < b->n_slices; s++) {
+        const struct batch_slice *slice = &b->slices[s];
+        if (stores_itself(a, slice))
+            continue;
+        uint32_t end = slice->position + slice->n_tokens;
+        uint32_t block0 = slice->position / KV_BLOCK_TOKENS;
+        uint32_t n_items = (cache_blocks_for(end) - block0) * n_heads;
+        for (; item - before < n_items; item = take(a)) {
+            uint32_t block = block0 + (item - before) / n_heads;
+            uint32_t p = block * KV_BLOCK_TOKENS;
+            uint32_t p1 = smaller(p + KV_BLOCK_TOKENS, end);
+            for (p = p < slice->position ? slice->position : p; p < p1; p++)
+                store_row(a, slice, p - slice->position,
+                          (item - before) % n_heads);
+        }
+        before += n_items;
+    }
+}
+
+/* Tokens whose keys need a round of their own. */
+static uint32_t n_stored_before(const struct attention_work *a)
+{
+    const struct batch *b = a->p->batch;
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < b->n_slices; s++)
+        if (!stores_itself(a, &b->slices[s]))
+            n += b->slices[s].n_tokens;
+    return n;
+}
+
+/* For heads of which an item is no whole number of blocks. */
 static void quantize_member(void *arg, uint32_t part, uint32_t n_parts)
 {
     const struct attention_work *a = arg;
@@ -139,26 +227,52 @@ static uint64_t n_positions(const struct batch *b)
     return n;
 }
 
+static void attend_batch(struct attention_work *a)
+{
+    struct pass *p = a->p;
+    uint32_t n_stored = n_stored_before(a);
+    if (n_stored > 0) {
+        atomic_store(&a->next, 0);
+        pass_run(p, store_member, a, (uint64_t)n_stored * a->kv_floats * 8);
+    }
+    atomic_store(&a->next, 0);
+    pass_run(p, attend_member, a,
+             (n_positions(p->batch) * 2 + p->n_tokens * 8) * a->q_floats);
+}
+
+/* Heads that share a KV head are worked on together, which then is read once,
+ * unless that leaves members idle or they are too many. */
+static uint32_t heads_per_item(const struct pass *p, uint32_t group)
+{
+    uint64_t n_groups = (uint64_t)p->n_tokens * p->hp->n_kv_heads;
+    return n_groups >= team_size(p->team) && group <= KERNELS_ATTEND_ROWS
+               ? group
+               : 1;
+}
+
 void attention(struct pass *p, const struct layer_weights *w, uint32_t index)
 {
     const struct hparams *hp = p->hp;
     struct scratch *s = &p->s;
+    struct kv_pool *pool = cache_kv(p->cache);
+    uint32_t group = hp->n_heads / hp->n_kv_heads;
+    uint32_t item_heads = heads_per_item(p, group);
     struct attention_work a = {
         .p = p,
         .w = w,
-        .pool = cache_kv(p->cache),
-        .layer = index,
+        .pool = pool,
+        .base = kv_pool_layer(pool, index),
         .q_floats = hp->n_heads * hp->head_dim,
         .kv_floats = hp->n_kv_heads * hp->head_dim,
-    };
-    a.view = (struct kv_view){
-        .keys = kv_pool_keys(a.pool, index),
-        .values = kv_pool_values(a.pool, index),
-        .block_tokens = KV_BLOCK_TOKENS,
-        .block_stride = a.pool->block_floats,
-        .n_kv_heads = hp->n_kv_heads,
-        .head_dim = hp->head_dim,
-        .n_heads = hp->n_heads,
+        .group = group,
+        .item_heads = item_heads,
+        .item_tokens = KERNELS_ATTEND_ROWS / item_heads,
+        .view = {.base = kv_pool_layer(pool, index),
+                 .block_bytes = pool->block_bytes,
+                 .format = pool->format,
+                 .n_kv_heads = hp->n_kv_heads,
+                 .head_dim = hp->head_dim,
+                 .n_heads = hp->n_heads},
     };
 
     const struct linear qkv[] = {
@@ -170,12 +284,10 @@ void attention(struct pass *p, const struct layer_weights *w, uint32_t index)
     };
     const struct input in = normed_rows(p);
     linear(p, qkv, 3, &in, p->n_tokens);
-    pass_run(p, prepare_member, &a,
-             (uint64_t)p->n_tokens * (a.q_floats + 2 * a.kv_floats) * 4);
-    pass_run(p, attend_member, &a, n_positions(p->batch) * a.q_floats * 2);
+    attend_batch(&a);
     const struct linear out = {
         .w = w->wo, .y = s->out, .ldy = hp->hidden, .into = s->stream};
-    if (p->quantised) /* heads may be narrower than a block */
+    if (p->quantised && !quantises_itself(&a))
         pass_run(p, quantize_member, &a, (uint64_t)p->n_tokens * a.q_floats);
     const struct input heads = {s->mixed, a.q_floats, s->q_mixed, NULL};
     linear(p, &out, 1, &heads, p->n_tokens);

@@ -145,6 +145,15 @@ uint32_t forward_replay_tokens(const struct hparams *hp)
     return hp->n_conv_layers * (hp->conv_width - 1);
 }
 
+uint64_t forward_bytes_needed(const struct hparams *hp,
+                              const struct forward_limits *limits,
+                              bool quantised)
+{
+    return scratch_bytes_needed(hp, limits->max_batch_tokens,
+                                limits->max_logit_rows, limits->n_threads,
+                                quantised);
+}
+
 uint32_t forward_n_threads(const struct forward *f)
 {
     return f->limits.n_threads;

@@ -12,6 +12,7 @@
 #ifndef LFMD_MODEL_FORWARD_FORWARD_H
 #define LFMD_MODEL_FORWARD_FORWARD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "model/base/err.h"
@@ -51,6 +52,12 @@ void forward_run(struct forward *f, struct batch *batch);
 /* Tokens to run again before a position to resume there with zero columns: each
  * convolution layer looks conv_width - 1 tokens further back (36 at 8B). */
 uint32_t forward_replay_tokens(const struct hparams *hp);
+
+/* What forward_new would take for its activation buffers; UINT64_MAX if that
+ * overflows.  `quantised`: some matrix is. */
+uint64_t forward_bytes_needed(const struct hparams *hp,
+                              const struct forward_limits *limits,
+                              bool quantised);
 
 uint32_t forward_n_threads(const struct forward *f);
 uint64_t forward_bytes(const struct forward *f); /* activation buffers */

@@ -46,40 +46,123 @@ uint64_t machine_parse_memory_max(const char *text)
     return bytes;
 }
 
-/* Calls `see` with the text of `file` in our cgroup and in all above it.  In a
- * container the path may not exist under the mount: then only the root does,
- * and it is ours. */
-typedef void see_fn(void *user, const char *text);
-
-static void each_level(const char *file, see_fn *see, void *user)
+uint64_t machine_headroom(uint64_t limit, uint64_t used, uint64_t inactive_file)
 {
-    char line[PATH_MAX], path[2 * PATH_MAX], text[128];
-    if (!read_line("/proc/self/cgroup", "0::", line, sizeof line))
+    uint64_t held = used > inactive_file ? used - inactive_file : 0;
+    return limit > held ? limit - held : 0;
+}
+
+/* Where a controller's groups are mounted, and our path below. */
+struct group {
+    char path[2 * PATH_MAX];
+    size_t n_root;
+    bool v1;
+};
+
+/* Is `name` one of the comma-separated `list`, of n bytes? */
+static bool is_listed(const char *list, size_t n, const char *name)
+{
+    size_t n_name = strlen(name);
+    for (size_t i = 0; i + n_name <= n; i++)
+        if ((i == 0 || list[i - 1] == ',') &&
+            (i + n_name == n || list[i + n_name] == ',') &&
+            memcmp(list + i, name, n_name) == 0)
+            return true;
+    return false;
+}
+
+/* Version 1 if it has the controller, else version 2: on a mixed machine a
+ * controller is in one of them only. */
+static bool find_group(struct group *g, const char *controller)
+{
+    char line[PATH_MAX];
+    bool found = false;
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        char *list = strchr(line, ':');
+        char *path = list != NULL ? strchr(list + 1, ':') : NULL;
+        if (path == NULL)
+            continue;
+        bool v1 = is_listed(list + 1, (size_t)(path - list - 1), controller);
+        if (!v1 && (found || strncmp(line, "0::", 3) != 0))
+            continue;
+        int n = snprintf(g->path, sizeof g->path, "%s%s%s", CGROUP_ROOT,
+                         v1 ? "/" : "", v1 ? controller : "");
+        g->n_root = (size_t)n;
+        snprintf(g->path + n, sizeof g->path - (size_t)n, "%s", path + 1);
+        g->v1 = v1;
+        found = true;
+        if (v1)
+            break;
+    }
+    if (f != NULL)
+        fclose(f);
+    return found;
+}
+
+static bool read_number(const struct group *g, const char *file,
+                        const char *prefix, uint64_t *out)
+{
+    char path[2 * PATH_MAX + 64], text[128];
+    snprintf(path, sizeof path, "%s/%s", g->path, file);
+    if (!read_line(path, prefix, text, sizeof text))
+        return false;
+    *out = machine_parse_memory_max(text + strlen(prefix));
+    return true;
+}
+
+/* Calls `see` for our cgroup and all above it.  In a container the path may not
+ * exist under the mount: then only the root does, and it is ours. */
+typedef void see_fn(void *user, const struct group *g);
+
+static void each_level(const char *controller, see_fn *see, void *user)
+{
+    struct group g;
+    if (!find_group(&g, controller))
         return;
-    char *group = line + 3;
     for (;;) {
-        snprintf(path, sizeof path, "%s%s/%s", CGROUP_ROOT, group, file);
-        if (read_line(path, "", text, sizeof text))
-            see(user, text);
-        char *slash = strrchr(group, '/');
-        if (slash == NULL)
+        see(user, &g);
+        char *slash = strrchr(g.path, '/');
+        if (slash == NULL || (size_t)(slash - g.path) < g.n_root)
             return;
         *slash = '\0';
     }
 }
 
-static void see_cpu(void *user, const char *text)
+static void see_cpu(void *user, const struct group *g)
 {
     uint32_t *cores = user;
-    uint32_t here = machine_parse_cpu_max(text);
+    uint32_t here = UINT32_MAX;
+    char path[2 * PATH_MAX + 64], text[64];
+    uint64_t quota, period;
+    snprintf(path, sizeof path, "%s/cpu.max", g->path);
+    if (!g->v1 && read_line(path, "", text, sizeof text)) {
+        here = machine_parse_cpu_max(text);
+    } else if (g->v1 && read_number(g, "cpu.cfs_quota_us", "", &quota) &&
+               read_number(g, "cpu.cfs_period_us", "", &period)) {
+        snprintf(text, sizeof text, "%llu %llu", (unsigned long long)quota,
+                 (unsigned long long)period);
+        here = machine_parse_cpu_max(text); /* -1, no quota, was read as huge */
+    }
     if (here < *cores)
         *cores = here;
 }
 
-static void see_memory(void *user, const char *text)
+static void see_memory(void *user, const struct group *g)
 {
     uint64_t *bytes = user;
-    uint64_t here = machine_parse_memory_max(text);
+    uint64_t limit, used = 0, inactive = 0;
+    if (!read_number(g, g->v1 ? "memory.limit_in_bytes" : "memory.max", "",
+                     &limit) ||
+        limit == UINT64_MAX)
+        return;
+    (void)read_number(g, g->v1 ? "memory.usage_in_bytes" : "memory.current", "",
+                      &used);
+    (void)read_number(g, "memory.stat",
+                      g->v1 ? "total_inactive_file " : "inactive_file ",
+                      &inactive);
+    uint64_t here = machine_headroom(limit, used, inactive);
     if (here < *bytes)
         *bytes = here;
 }
@@ -93,7 +176,7 @@ uint32_t machine_cores(void)
         cores = (uint32_t)CPU_COUNT(&set);
     else if (online > 0) /* more cores than cpu_set_t has bits */
         cores = (uint32_t)online;
-    each_level("cpu.max", see_cpu, &cores);
+    each_level("cpu", see_cpu, &cores);
     return cores > 0 ? cores : 1;
 }
 
@@ -105,6 +188,6 @@ uint64_t machine_memory_bytes(void)
     if (read_line("/proc/meminfo", "MemAvailable:", line, sizeof line) &&
         sscanf(line, "MemAvailable: %llu", &kib) == 1)
         bytes = (uint64_t)kib * 1024;
-    each_level("memory.max", see_memory, &bytes);
+    each_level("memory", see_memory, &bytes);
     return bytes;
 }

@@ -2,8 +2,8 @@
  *
  * A container sees the whole machine in /proc and is throttled or killed at a
  * limit written elsewhere, so both are the smallest of what the kernel, the
- * affinity mask and the cgroup (version 2, every level up to the root) say.
- * Reads files; for start only, any thread. */
+ * affinity mask and the cgroup (version 1 or 2, every level up to the root)
+ * say. Reads files; for start only, any thread. */
 #ifndef LFMD_MODEL_FORWARD_MACHINE_H
 #define LFMD_MODEL_FORWARD_MACHINE_H
 
@@ -14,8 +14,14 @@
 uint32_t machine_cores(void);
 
 /* Bytes that could be used now, page cache counted as free: the smaller of
- * MemAvailable and the cgroup's memory.max; UINT64_MAX when nothing says. */
+ * MemAvailable and what the cgroups' limits leave beside what they hold;
+ * UINT64_MAX when nothing says. */
 uint64_t machine_memory_bytes(void);
+
+/* What a group with this limit has left: file pages not used lately are given
+ * up before anything is refused, so they count as free. */
+uint64_t machine_headroom(uint64_t limit, uint64_t used,
+                          uint64_t inactive_file);
 
 /* The two files that a cgroup limits with, parsed; for tests.  cpu.max is
  * "max 100000" or "150000 100000": cores rounded up, UINT32_MAX for no limit.

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #include "model/base/alloc.h"
-#include "model/cache/cache.h"
 #include "model/kernels/gemm_blas.h"
+#include "model/kernels/kernels.h"
 #include "model/weights/hparams.h"
 
 #define LINE_FLOATS 16u
@@ -60,8 +60,7 @@ static void cut_floats(struct scratch *s, const struct hparams *hp,
 
     s->wide_floats =
         larger(larger(3 * h, q + 2 * kv), 2 * (size_t)hp->ffn_hidden);
-    s->attend_floats =
-        (KV_BLOCK_TOKENS + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    s->attend_floats = kernels_attend_scratch(hp->head_dim);
     s->stream = cut(c, t, h);
     s->normed = cut(c, larger(t, z->max_rows), h);
     s->out = cut(c, t, h);
@@ -159,6 +158,25 @@ int scratch_init(struct scratch *s, const struct hparams *hp,
     if (rc != 0)
         scratch_deinit(s);
     return rc;
+}
+
+uint64_t scratch_bytes_needed(const struct hparams *hp, uint32_t max_tokens,
+                              uint32_t max_rows, uint32_t n_threads,
+                              bool quantised)
+{
+    struct scratch s = {0};
+    struct sizes z = {max_tokens, max_rows, n_threads};
+    struct cutter floats = {.unit = sizeof(float)};
+    struct cutter ints = {.unit = sizeof(uint32_t)};
+    struct cutter blocks = {.unit = sizeof(struct q8_block)};
+    cut_floats(&s, hp, &z, &floats);
+    cut_ints(&s, hp, &z, &ints);
+    if (quantised)
+        cut_blocks(&s, hp, &z, &blocks);
+    if (floats.overflow || ints.overflow || blocks.overflow)
+        return UINT64_MAX;
+    return (uint64_t)(floats.used + ints.used) * sizeof(float) +
+           (uint64_t)blocks.used * blocks.unit;
 }
 
 void scratch_deinit(struct scratch *s)

@@ -57,6 +57,10 @@ struct scratch {
 int scratch_init(struct scratch *s, const struct hparams *hp,
                  uint32_t max_tokens, uint32_t max_rows, uint32_t n_threads,
                  bool quantised, struct err *err);
+/* What scratch_init would take; UINT64_MAX if a size overflows. */
+uint64_t scratch_bytes_needed(const struct hparams *hp, uint32_t max_tokens,
+                              uint32_t max_rows, uint32_t n_threads,
+                              bool quantised);
 void scratch_deinit(struct scratch *s);
 
 #endif

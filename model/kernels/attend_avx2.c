@@ -1,228 +1,203 @@
-/* attend_avx2.c -- attention over paged blocks, eight lanes at a time.
+/* attend_avx2.c -- attention over paged blocks, eight lanes at a time, and
+ * storing keys and values.
  *
- * The same walk as attend_ref.c.  Scores take four positions at once, so that
- * four chains of multiply-adds run and four sums of lanes share their shuffles;
- * values are added 64 dimensions at a time (a whole head of LFM2) with the sums
- * in registers across the block.  The query heads of a group walk the blocks
- * together, so that each block comes from memory once and the others find it in
- * L1 (32,768 positions: 11 GB/s where one head after another read 5). */
+ * The walk is attend_walk.h's.  Four rows of queries by two vectors of keys, or
+ * by two of values: eight chains of multiply-adds cover their latency, and all
+ * fits the sixteen registers. */
 #include "model/kernels/kernels_fill.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include <math.h>
+#include <stdbool.h>
 
 #include "model/kernels/simd_avx2.h"
 
-#define WIDE 8u          /* vectors of a wide step over values: 64 floats */
-#define MAX_TOGETHER 16u /* query heads that walk the blocks side by side */
+#define VEC_LANES 8u
+#define SCORE_ROWS 4u
+#define VALUE_ROWS 4u
+#define VALUE_VECS 2u
 
-/* The lane sums of four vectors, in order. */
-ALWAYS_INLINE __m128 sum_four(__m256 a, __m256 b, __m256 c, __m256 d)
+typedef __m256 vec;
+
+ALWAYS_INLINE vec v_zero(void)
 {
-    __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-
-    return _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+    return _mm256_setzero_ps();
 }
 
-/* q . keys[t] for `count` <= 4 positions from `keys` on; the other lanes repeat
- * position 0. */
-ALWAYS_INLINE __m128 dot_four(const float *q, const float *keys, uint32_t dim,
-                              uint32_t count)
+ALWAYS_INLINE vec v_set1(float x)
 {
-    const float *k1 = count > 1 ? keys + dim : keys;
-    const float *k2 = count > 2 ? keys + 2 * (size_t)dim : keys;
-    const float *k3 = count > 3 ? keys + 3 * (size_t)dim : keys;
-    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-    uint32_t d = 0;
-
-    for (; dim - d >= LANES; d += LANES) {
-        __m256 qs = _mm256_loadu_ps(q + d);
-
-        s0 = _mm256_fmadd_ps(qs, _mm256_loadu_ps(keys + d), s0);
-        s1 = _mm256_fmadd_ps(qs, _mm256_loadu_ps(k1 + d), s1);
-        s2 = _mm256_fmadd_ps(qs, _mm256_loadu_ps(k2 + d), s2);
-        s3 = _mm256_fmadd_ps(qs, _mm256_loadu_ps(k3 + d), s3);
-    }
-    if (d < dim) {
-        __m256i mask = lane_mask(dim - d);
-        __m256 qs = load_part(q + d, mask);
-
-        s0 = _mm256_fmadd_ps(qs, load_part(keys + d, mask), s0);
-        s1 = _mm256_fmadd_ps(qs, load_part(k1 + d, mask), s1);
-        s2 = _mm256_fmadd_ps(qs, load_part(k2 + d, mask), s2);
-        s3 = _mm256_fmadd_ps(qs, load_part(k3 + d, mask), s3);
-    }
-    return sum_four(s0, s1, s2, s3);
+    return _mm256_set1_ps(x);
 }
 
-/* scores[t] = scale * q . keys[t]; returns the largest. */
-static float score_block(float *scores, const float *q, const float *keys,
-                         uint32_t n, uint32_t dim, float scale)
+ALWAYS_INLINE vec v_load(const float *at)
 {
-    __m128 scales = _mm_set1_ps(scale);
-    __m128 max = _mm_set1_ps(-INFINITY);
-    uint32_t t = 0;
-
-    for (; n - t >= 4; t += 4) {
-        __m128 s =
-            _mm_mul_ps(dot_four(q, keys + (size_t)t * dim, dim, 4), scales);
-
-        _mm_storeu_ps(scores + t, s);
-        max = _mm_max_ps(max, s);
-    }
-    if (t < n) {
-        __m128 s =
-            _mm_mul_ps(dot_four(q, keys + (size_t)t * dim, dim, n - t), scales);
-        float four[4];
-
-        _mm_storeu_ps(four, s);
-        memcpy(scores + t, four, (n - t) * sizeof(float));
-        max = _mm_max_ps(max, s);
-    }
-    max = _mm_max_ps(max, _mm_movehl_ps(max, max));
-    max = _mm_max_ss(max, _mm_movehdup_ps(max));
-    return _mm_cvtss_f32(max);
+    return _mm256_loadu_ps(at);
 }
 
-/* scores[t] = exp(scores[t] - max); returns their sum. */
-static float exp_scores(float *scores, float max, uint32_t n)
+ALWAYS_INLINE void v_store(float *at, vec v)
 {
-    __m256 maxes = _mm256_set1_ps(max);
-    __m256 sum = _mm256_setzero_ps();
-    uint32_t t = 0;
-
-    for (; n - t >= LANES; t += LANES) {
-        __m256 e = exp_lanes(_mm256_sub_ps(_mm256_loadu_ps(scores + t), maxes));
-
-        _mm256_storeu_ps(scores + t, e);
-        sum = _mm256_add_ps(sum, e);
-    }
-    if (t < n) {
-        __m256i mask = lane_mask(n - t);
-        __m256 e = exp_lanes(_mm256_sub_ps(load_part(scores + t, mask), maxes));
-
-        _mm256_maskstore_ps(scores + t, mask, e);
-        sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(mask)));
-    }
-    return sum_lanes(sum);
+    _mm256_storeu_ps(at, v);
 }
 
-/* out = out * shrink + sum_t weights[t] * values[t], on `vectors` * 8
- * dimensions from `out` and `values` on. */
-ALWAYS_INLINE void add_values(float *out, float shrink, const float *weights,
-                              const float *values, uint32_t n, uint32_t dim,
-                              uint32_t vectors)
+ALWAYS_INLINE vec v_add(vec a, vec b)
 {
-    __m256 shrinks = _mm256_set1_ps(shrink);
-    __m256 acc[WIDE];
-
-    UNROLL
-    for (uint32_t v = 0; v < vectors; v++)
-        acc[v] = _mm256_mul_ps(_mm256_loadu_ps(out + v * LANES), shrinks);
-    for (uint32_t t = 0; t < n; t++) {
-        __m256 ws = _mm256_broadcast_ss(weights + t);
-        const float *at = values + (size_t)t * dim;
-
-        UNROLL
-        for (uint32_t v = 0; v < vectors; v++)
-            acc[v] =
-                _mm256_fmadd_ps(ws, _mm256_loadu_ps(at + v * LANES), acc[v]);
-    }
-    UNROLL
-    for (uint32_t v = 0; v < vectors; v++)
-        _mm256_storeu_ps(out + v * LANES, acc[v]);
+    return _mm256_add_ps(a, b);
 }
 
-static void add_block(float *out, float shrink, const float *weights,
-                      const float *values, uint32_t n, uint32_t dim)
+ALWAYS_INLINE vec v_sub(vec a, vec b)
 {
-    uint32_t d = 0;
+    return _mm256_sub_ps(a, b);
+}
 
-    for (; dim - d >= WIDE * LANES; d += WIDE * LANES)
-        add_values(out + d, shrink, weights, values + d, n, dim, WIDE);
-    for (; dim - d >= LANES; d += LANES)
-        add_values(out + d, shrink, weights, values + d, n, dim, 1);
-    for (; d < dim; d++) {
-        float sum = out[d] * shrink;
+ALWAYS_INLINE vec v_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
 
-        for (uint32_t t = 0; t < n; t++)
-            sum = fmaf(weights[t], values[(size_t)t * dim + d], sum);
-        out[d] = sum;
+ALWAYS_INLINE vec v_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+ALWAYS_INLINE vec v_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+ALWAYS_INLINE vec v_exp(vec x)
+{
+    return exp_lanes(x);
+}
+
+ALWAYS_INLINE float v_first(vec v)
+{
+    return _mm256_cvtss_f32(v);
+}
+
+ALWAYS_INLINE float v_sum(vec v)
+{
+    return sum_lanes(v);
+}
+
+ALWAYS_INLINE float v_highest(vec v)
+{
+    return max_lanes(v);
+}
+
+ALWAYS_INLINE vec v_below(vec v, uint32_t first, uint32_t n)
+{
+    __m256i mask = lane_mask(n > first ? n - first : 0);
+
+    return _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), v,
+                            _mm256_castsi256_ps(mask));
+}
+
+ALWAYS_INLINE vec v_half(const void *at)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128(at));
+}
+
+ALWAYS_INLINE vec v_bytes(const void *at)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(at)));
+}
+
+#include "model/kernels/attend_walk.h"
+
+/* Up to eight numbers of x, the rest 0. */
+ALWAYS_INLINE __m256 load_some(const float *x, uint32_t n)
+{
+    return n >= VEC_LANES ? _mm256_loadu_ps(x) : load_part(x, lane_mask(n));
+}
+
+/* The first n of eight elements to `at`, `step` elements apart. */
+ALWAYS_INLINE void spread(char *at, size_t step, const char *eight,
+                          size_t bytes, uint32_t n)
+{
+    if (n >= VEC_LANES && step == 1) {
+        memcpy(at, eight, VEC_LANES * bytes);
+        return;
+    }
+    for (uint32_t i = 0; i < n && i < VEC_LANES; i++)
+        memcpy(at + i * step * bytes, eight + i * bytes, bytes);
+}
+
+ALWAYS_INLINE void store_f16(char *at, size_t step, const float *x, uint32_t n)
+{
+    const __m256 most = _mm256_set1_ps(65504.0f);
+    const __m256 least = _mm256_set1_ps(-65504.0f);
+    char eight[VEC_LANES * 2];
+
+    for (uint32_t d = 0; d < n; d += VEC_LANES) {
+        /* min and max return their second operand when it is NaN */
+        __m256 v =
+            _mm256_max_ps(least, _mm256_min_ps(most, load_some(x + d, n - d)));
+
+        _mm_storeu_si128((void *)eight,
+                         _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+        spread(at + d * step * 2, step, eight, 2, n - d);
     }
 }
 
-/* A query head on its way through the blocks. */
-struct running {
-    float max, sum; /* sum of exp(score - max) */
-};
-
-/* One block's n positions into one head. */
-static void attend_block(struct running *run, float *out, const float *q,
-                         const float *keys, const float *values, uint32_t n,
-                         uint32_t dim, float scale, float *scores)
+/* Returns the scale. */
+ALWAYS_INLINE float store_q8(char *at, size_t step, const float *x, uint32_t n)
 {
-    float max = score_block(scores, q, keys, n, dim, scale);
-    float shrink = 1; /* what there is shrinks only when the maximum grows */
+    const __m256 no_sign = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    __m256 mosts = _mm256_setzero_ps(), nans = mosts;
+    float most, inverse, nan;
+    int32_t eight[VEC_LANES];
 
-    if (max > run->max) {
-        shrink = expf(run->max - max); /* 0 on the first block */
-        run->max = max;
+    for (uint32_t d = 0; d < n; d += VEC_LANES) {
+        __m256 v = load_some(x + d, n - d);
+
+        mosts = _mm256_max_ps(_mm256_and_ps(v, no_sign), mosts);
+        nans = _mm256_fmadd_ps(v, _mm256_setzero_ps(), nans);
     }
-    run->sum = run->sum * shrink + exp_scores(scores, run->max, n);
-    add_block(out, shrink, scores, values, n, dim);
+    most = max_lanes(mosts);
+    nan = sum_lanes(nans); /* 0, or NaN when some x is none or infinite */
+    inverse = most > 1e-30f && nan == 0 ? 127.0f / most : 0;
+    for (uint32_t d = 0; d < n; d += VEC_LANES) {
+        __m256 v =
+            _mm256_mul_ps(load_some(x + d, n - d), _mm256_set1_ps(inverse));
+
+        _mm256_storeu_si256((void *)eight, _mm256_cvtps_epi32(v));
+        for (uint32_t i = 0; i < VEC_LANES && d + i < n; i++)
+            at[(d + i) * step] = (char)eight[i];
+    }
+    return most / 127.0f + nan;
 }
 
-/* `heads` <= MAX_TOGETHER query heads that read the same KV head. */
-static void attend_together(float *out, const float *q,
-                            const struct kv_view *kv, uint32_t kv_head,
-                            uint32_t heads, uint32_t n_past, float scale,
-                            float *scores)
+static void kv_store(char *restrict head, enum kv_format format,
+                     uint32_t head_dim, uint32_t row, const float *restrict key,
+                     const float *restrict value)
 {
-    size_t dim = kv->head_dim;
-    size_t head_at = kv_head * kv->block_tokens * dim;
-    struct running run[MAX_TOGETHER];
-    uint32_t left = n_past;
+    size_t pad = kv_padded_dim(head_dim), bytes = kv_element_bytes(format);
+    char *keys = head + row * bytes;
+    char *values = head + kv_values_at(format, head_dim) + row * pad * bytes;
 
-    for (uint32_t h = 0; h < heads; h++)
-        run[h] = (struct running){-INFINITY, 0};
-    memset(out, 0, heads * dim * sizeof(float));
-    for (uint32_t b = 0; left > 0; b++) {
-        uint32_t n = left < kv->block_tokens ? left : kv->block_tokens;
-        size_t at = kv->blocks[b] * kv->block_stride + head_at;
+    memset(values + head_dim * bytes, 0, (pad - head_dim) * bytes);
+    if (format == KV_F16) {
+        store_f16(keys, BLOCK, key, head_dim);
+        store_f16(values, 1, value, head_dim);
+    } else if (format == KV_F32) {
+        for (uint32_t d = 0; d < head_dim; d++)
+            memcpy(keys + d * BLOCK * bytes, &key[d], sizeof(float));
+        memcpy(values, value, head_dim * sizeof(float));
+    } else {
+        char *scales = head + kv_scales_at(format, head_dim);
+        float key_scale = store_q8(keys, BLOCK, key, head_dim);
+        float value_scale = store_q8(values, 1, value, head_dim);
 
-        for (uint32_t h = 0; h < heads; h++)
-            attend_block(&run[h], out + h * dim, q + h * dim, kv->keys + at,
-                         kv->values + at, n, kv->head_dim, scale, scores);
-        left -= n;
-    }
-    for (uint32_t h = 0; h < heads; h++) {
-        for (size_t d = 0; d < dim; d++)
-            out[h * dim + d] /= run[h].sum;
-    }
-}
-
-static void attend(float *restrict out, const float *restrict q,
-                   const struct kv_view *kv, uint32_t n_past, uint32_t head0,
-                   uint32_t head1, float scale, float *restrict scratch)
-{
-    uint32_t group = kv->n_heads / kv->n_kv_heads;
-
-    for (uint32_t h = head0; h < head1;) {
-        uint32_t kv_head = h / group;
-        uint32_t end = (kv_head + 1) * group;
-        size_t at = (size_t)h * kv->head_dim;
-
-        end = end < head1 ? end : head1;
-        end = end - h < MAX_TOGETHER ? end : h + MAX_TOGETHER;
-        attend_together(out + at, q + at, kv, kv_head, end - h, n_past, scale,
-                        scratch);
-        h = end;
+        memcpy(scales + row * sizeof(float), &key_scale, sizeof(float));
+        memcpy(scales + (BLOCK + row) * sizeof(float), &value_scale,
+               sizeof(float));
     }
 }
 
 void attend_fill_avx2(struct kernels *k)
 {
     k->attend = attend;
+    k->kv_store = kv_store;
 }
 
 #else

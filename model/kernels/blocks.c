@@ -16,6 +16,7 @@
  * Any thread. */
 #include "model/kernels/blocks.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -175,34 +176,53 @@ static void store_half(uint8_t *p, float v)
     p[1] = (uint8_t)(h >> 8);
 }
 
-/* The value of largest magnitude becomes -8, sign and all. */
+/* The largest magnitude of a block, as bits, which order as the numbers do. */
+static uint32_t largest_bits(const float *x)
+{
+    uint32_t max = 0, bits[32];
+    memcpy(bits, x, sizeof bits);
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t size = bits[i] & 0x7fffffffu;
+        max = size > max ? size : max;
+    }
+    return max;
+}
+
+/* 0 for what a half has no scale for anyway, and 1 / d would be infinite. */
+static float inverse_of(float d)
+{
+    return fabsf(d) >= FLT_MIN ? 1 / d : 0;
+}
+
+/* The value of largest magnitude, the first of them, becomes -8, sign and all.
+ */
 static void encode_q4_0(uint8_t *p, const float *x)
 {
-    float max = 0, d, inverse;
-    for (uint32_t i = 0; i < 32; i++)
-        if (fabsf(x[i]) > fabsf(max))
-            max = x[i];
-    d = max / -8;
-    inverse = d != 0 ? 1 / d : 0;
+    uint32_t max = largest_bits(x), at = 0;
+    while ((float_to_bits(x[at]) & 0x7fffffffu) != max)
+        at++;
+    float d = x[at] / -8, inverse = inverse_of(d);
     store_half(p, d);
     for (uint32_t i = 0; i < 16; i++) {
         int low = (int)(x[i] * inverse + 8.5f);
         int high = (int)(x[i + 16] * inverse + 8.5f);
-        p[2 + i] =
-            (uint8_t)((low < 15 ? low : 15) | (high < 15 ? high : 15) << 4);
+        low = low < 15 ? low : 15;
+        high = high < 15 ? high : 15;
+        p[2 + i] = (uint8_t)(low | high << 4);
     }
 }
 
 static void encode_q8_0(uint8_t *p, const float *x)
 {
-    float max = 0, d, inverse;
-    for (uint32_t i = 0; i < 32; i++)
-        max = fmaxf(max, fabsf(x[i]));
-    d = max / 127;
-    inverse = d != 0 ? 1 / d : 0;
+    float d = float_from_bits(largest_bits(x)) / 127, inverse = inverse_of(d);
     store_half(p, d);
-    for (uint32_t i = 0; i < 32; i++)
-        p[2 + i] = (uint8_t)(int8_t)roundf(x[i] * inverse);
+    for (uint32_t i = 0; i < 32; i++) { /* roundf, without its call */
+        float v = x[i] * inverse;
+        int whole = (int)v;
+        float rest = v - (float)whole;
+        whole += (rest >= 0.5f) - (rest <= -0.5f);
+        p[2 + i] = (uint8_t)(int8_t)whole;
+    }
 }
 
 void blocks_encode(enum dtype t, void *dst, const float *src, size_t n)

@@ -4,24 +4,37 @@
 #include <cblas.h>
 #include <math.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "model/base/alloc.h"
 #include "model/base/err.h"
 #include "model/kernels/kernels.h"
 
-/* The fewest rows for which sgemm wins.  Zen 5, one thread, 1792 x 2048
- * weights, OpenBLAS 0.3.21 on its Haswell core; GFLOP/s of matmul / sgemm by
- * check_gemm --bench:
+/* The fewest rows for which sgemm wins, by instruction set.  Zen 5, one thread,
+ * 1792 x 2048 weights, OpenBLAS 0.3.21 on its Haswell core; GFLOP/s of matmul /
+ * sgemm.  AVX2 by check_gemm --bench; AVX-512 by the same loop over the
+ * thread's CPU time, as the machine was shared:
  *
- *     rows      16        24        32        64        128       256
- *     f32     97 / 85   96 / 99   98 / 104  91 / 114  88 / 120  87 / 123
- *     f16    125 / 71  129 / 85  125 / 90  124 / 104 118 / 113 110 / 120
- *     bf16   120 / 71  120 / 85  122 / 91  124 / 109 118 / 117 112 / 121
- */
-static const uint32_t crossover[N_FLOAT_DTYPES] = {
-    [DTYPE_F32] = 24,
-    [DTYPE_F16] = 160,
-    [DTYPE_BF16] = 160,
+ *     rows            16       24       32       64       128      256
+ *     avx2    f32   97 / 85  96 / 99  98 /104  91 /114  88 /120  87 /123
+ *             f16  125 / 71 129 / 85 125 / 90 124 /104 118 /113 110 /120
+ *             bf16 120 / 71 120 / 85 122 / 91 124 /109 118 /117 112 /121
+ *     avx512  f32  146 / 84 153 / 97 154 /101 190 /111 174 /120 169 /124
+ *             f16  205 / 71 225 / 88 220 / 91 204 /109 190 /115 194 /121
+ *             bf16 212 / 73 221 / 89 227 / 90 223 /111 206 /117 203 /124
+ *
+ * so on AVX-512 matmul wins everywhere.  Sets that are not named take the first
+ * row. */
+#define NEVER UINT32_MAX
+
+static const struct crossover {
+    const char *isa;
+    uint32_t rows[N_FLOAT_DTYPES];
+} crossovers[] = {
+    {"avx2", {[DTYPE_F32] = 24, [DTYPE_F16] = 160, [DTYPE_BF16] = 160}},
+    {"avx512", {NEVER, NEVER, NEVER}},
+    {"avx512vnni", {NEVER, NEVER, NEVER}},
+    {"avx512bf16", {NEVER, NEVER, NEVER}},
 };
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;
@@ -36,9 +49,13 @@ void gemm_init(void)
     pthread_once(&init_once, pin_one_thread);
 }
 
-uint32_t gemm_crossover(enum dtype dtype)
+uint32_t gemm_crossover(const struct kernels *kernels, enum dtype dtype)
 {
-    return crossover[dtype];
+    for (size_t i = 1; i < sizeof(crossovers) / sizeof(crossovers[0]); i++) {
+        if (strcmp(kernels->name, crossovers[i].isa) == 0)
+            return crossovers[i].rows[dtype];
+    }
+    return crossovers[0].rows[dtype];
 }
 
 const char *gemm_core_name(void)
@@ -86,7 +103,8 @@ void gemm(const struct kernels *kernels, float *y, size_t ldy, const float *x,
 {
     if (m == 0 || row0 >= row1)
         return;
-    if (m >= crossover[w.dtype] && w.cols > 0 && w.cols <= GEMM_PANEL_FLOATS)
+    if (m >= gemm_crossover(kernels, w.dtype) && w.cols > 0 &&
+        w.cols <= GEMM_PANEL_FLOATS)
         gemm_wide(kernels, y, ldy, x, ldx, w, row0, row1, m, panel);
     else
         kernels->matmul[w.dtype](y + row0, ldy, x, ldx, matrix_row(w, row0), m,

@@ -2,7 +2,8 @@
  *
  * Few rows go to the table's matmul, which reads weights at the speed of
  * memory; many go to OpenBLAS's sgemm, F16 and BF16 widened a panel at a time
- * into the caller's scratch.  The crossover per format is measured.
+ * into the caller's scratch.  The crossover per instruction set and format is
+ * measured; where matmul wins at any size there is none.
  *
  * OpenBLAS runs single-threaded inside the caller's slice: the workers are
  * ours, and two pools on the same cores starve each other.
@@ -45,8 +46,8 @@ void gemm_wide(const struct kernels *kernels, float *y, size_t ldy,
                const float *x, size_t ldx, struct matrix w, uint32_t row0,
                uint32_t row1, uint32_t m, float *panel);
 
-/* The fewest rows m that gemm gives to OpenBLAS. */
-uint32_t gemm_crossover(enum dtype dtype);
+/* The fewest rows m that gemm gives to OpenBLAS; UINT32_MAX: it gives none. */
+uint32_t gemm_crossover(const struct kernels *kernels, enum dtype dtype);
 
 /* Proves on this machine that the sgemm which OpenBLAS chose by itself computes
  * right, on a handful of awkward shapes against sums in double; milliseconds.

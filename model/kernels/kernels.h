@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "model/kernels/blocks.h"
+#include "model/kernels/kv_block.h"
 #include "model/kernels/panel.h"
 
 struct err;
@@ -30,28 +31,61 @@ struct err;
 /* Taps of the short convolution at most. */
 #define KERNELS_MAX_CONV_WIDTH 16
 
-/* Where the keys and values of one sequence lie, for one layer.  A block holds
- * block_tokens positions as [n_kv_heads][block_tokens][head_dim] floats, so
- * position p of KV head h starts at
+/* Where the keys and values of one sequence lie, for one layer: KV head h of
+ * position p is row p % KV_BLOCK_TOKENS of the part that starts at
  *
- *     keys + blocks[p / block_tokens] * block_stride
- *          + (h * block_tokens + p % block_tokens) * head_dim
+ *     base + blocks[p / KV_BLOCK_TOKENS] * block_bytes
+ *          + h * kv_head_bytes(format, head_dim)
  *
- * and the same for values.  n_heads is a multiple of n_kv_heads; query head i
- * reads KV head i / (n_heads / n_kv_heads).  Everything is borrowed. */
+ * and is laid out as kv_block.h says.  n_heads is a multiple of n_kv_heads;
+ * query head i reads KV head i / (n_heads / n_kv_heads).  All borrowed. */
 struct kv_view {
-    const float *keys; /* the layer's base in the pool */
-    const float *values;
-    const uint32_t *blocks; /* [ceil(positions / block_tokens)] */
-    uint32_t block_tokens;
-    size_t block_stride; /* floats between one block and the next */
+    const char *base;       /* the layer's in the pool */
+    const uint32_t *blocks; /* [ceil(positions / KV_BLOCK_TOKENS)] */
+    size_t block_bytes;     /* between one block and the next */
+    enum kv_format format;
     uint32_t n_kv_heads, head_dim, n_heads;
 };
 
-/* Floats of scratch that one attend needs: independent of the positions. */
-static inline size_t kernels_attend_scratch(const struct kv_view *kv)
+static inline const char *kv_view_head(const struct kv_view *kv, uint32_t block,
+                                       uint32_t kv_head)
 {
-    return kv->block_tokens;
+    return kv->base + kv->blocks[block] * kv->block_bytes +
+           kv_head * kv_head_bytes(kv->format, kv->head_dim);
+}
+
+/* Query rows, tokens times heads, of one attend at most. */
+#define KERNELS_ATTEND_ROWS 64u
+
+/* Attention of n_tokens consecutive tokens of one sequence, for query heads
+ * [head0, head1) that read one KV head:
+ *
+ *     out[i][h] = sum_p softmax_p(scale * q[i][h] . key[p]) * value[p],
+ *                 p <= position + i
+ *
+ * q and out point to head 0 of token 0; other heads are neither read nor
+ * written.  `out` may be `q`. */
+struct attend_run {
+    float *out;     /* [n_tokens][ldo] */
+    const float *q; /* [n_tokens][ldq] */
+    size_t ldo, ldq;
+    const struct kv_view *kv; /* keys and values of all tokens are in it */
+    uint32_t n_tokens;        /* 1.., n_tokens * (head1 - head0) rows at most
+                                 KERNELS_ATTEND_ROWS */
+    uint32_t position;        /* of token 0 */
+    uint32_t head0, head1;
+    float scale;
+    float *scratch; /* kernels_attend_scratch(kv->head_dim), the caller's */
+};
+
+/* Floats of scratch that one attend needs, whatever the positions: its rows of
+ * queries, results, scores and sums, and one block widened. */
+static inline size_t kernels_attend_scratch(uint32_t head_dim)
+{
+    size_t dim = kv_padded_dim(head_dim);
+
+    return KERNELS_ATTEND_ROWS * (2 * dim + KV_BLOCK_TOKENS + 16) +
+           2 * KV_BLOCK_TOKENS * dim;
 }
 
 /* One run of tokens of one sequence through the causal depthwise convolution,
@@ -84,6 +118,10 @@ typedef void matmul_fn(float *restrict y, size_t ldy, const float *restrict x,
                        size_t ldx, const void *restrict w, uint32_t m,
                        uint32_t n, uint32_t k);
 
+/* A block whose largest |x| is below this is quantised to zeros: 127 / x would
+ * leave the floats. */
+#define Q8_TINY 1e-30f
+
 /* 32 quantised activations of one token.  x is about scale * q. */
 struct q8_block {
     float scale;        /* largest |x| / 127 */
@@ -93,8 +131,8 @@ struct q8_block {
 };
 
 /* dst[b] = x[32 b .. 32 b + 32), rounded to nearest, ties to even;
- * 0 for a block of zeros.  x is finite: otherwise the numbers are unspecified.
- * Every instruction set gives the same bits. */
+ * zeros for a block below Q8_TINY.  x is finite: otherwise the numbers are
+ * unspecified. Every instruction set gives the same bits. */
 typedef void quantize_fn(struct q8_block *restrict dst, const float *restrict x,
                          uint32_t n_blocks);
 
@@ -154,19 +192,23 @@ typedef float dot_fn(const float *a, const float *b, uint32_t n);
 typedef void rope_fn(float *restrict x, const float *restrict cos,
                      const float *restrict sin, uint32_t head_dim);
 
-/* Attention of ONE query token, heads [head0, head1): for each such head h
+/* See struct attend_run.  One pass over the blocks with a running maximum.
  *
- *     out[h] = sum_p softmax_p(scale * q[h] . key[p]) * value[p], p < n_past
- *
- * q, out: [n_heads][head_dim], both from head 0; heads outside the range are
- * neither read nor written.  n_past >= 1 counts the token itself, whose key and
- * value are in the view already.  One pass over the blocks with a running
- * maximum.  scratch: kernels_attend_scratch(kv) floats, the caller's alone.
- * |out - out_ref| <= 2e-5 * max_p |value[p]| while scores are below 30. */
-typedef void attend_fn(float *restrict out, const float *restrict q,
-                       const struct kv_view *kv, uint32_t n_past,
-                       uint32_t head0, uint32_t head1, float scale,
-                       float *restrict scratch);
+ * A row's bits depend on its query and on what is stored for the positions up
+ * to its own, never on the other rows of the run: a prompt cut into other runs
+ * gives the same.  What lies behind the last position may be anything.
+ * |out - out_ref| <= 4e-5 * max_p |value[p]| while scores are below 30 and
+ * positions below 10,000. */
+typedef void attend_fn(const struct attend_run *run);
+
+/* Stores one position's key and value of one KV head in row `row` of the
+ * block's part `head`.  F16: to nearest, ties to even, at most 65504 in size.
+ * Q8: scale is largest |x| / 127, elements to nearest of x * (127 / largest).
+ * NaN stays NaN (in Q8 the scale does).  All sets give the same bits. */
+typedef void kv_store_fn(char *restrict head, enum kv_format format,
+                         uint32_t head_dim, uint32_t row,
+                         const float *restrict key,
+                         const float *restrict value);
 
 /* See struct conv_run.
  * |y - y_ref| <= 4e-7 * width * (|bias| + sum |weight * column|). */
@@ -187,6 +229,7 @@ struct kernels {
     dot_fn *dot;
     rope_fn *rope;
     attend_fn *attend;
+    kv_store_fn *kv_store;
     conv_fn *conv;
 };
 

@@ -143,7 +143,7 @@ static void quantize(struct q8_block *restrict dst, const float *restrict x,
             max = _mm256_max_ps(max, _mm256_andnot_ps(sign, v[j]));
         }
         largest = max_lanes(max);
-        inverse = _mm256_set1_ps(largest > 0 ? 127.0f / largest : 0);
+        inverse = _mm256_set1_ps(largest >= Q8_TINY ? 127.0f / largest : 0);
         UNROLL
         for (uint32_t j = 0; j < 4; j++) {
             __m256 s = _mm256_mul_ps(v[j], inverse);

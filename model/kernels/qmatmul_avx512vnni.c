@@ -26,7 +26,7 @@ static void quantize(struct q8_block *restrict dst, const float *restrict x,
         __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
         float max = _mm512_reduce_max_ps(
             _mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
-        __m512 inverse = _mm512_set1_ps(max > 0 ? 127.0f / max : 0);
+        __m512 inverse = _mm512_set1_ps(max >= Q8_TINY ? 127.0f / max : 0);
         __m512i qa, qb;
         int32_t sum_a, sum_b;
 

@@ -1,8 +1,415 @@
-/* qmatmul_neon.c -- empty so far: the slots stay as the set below filled them.
- */
+/* qmatmul_neon.c -- quantised weights by the dot-product instruction.
+ *
+ * A group of a panel is four vectors of 4 rows x 4 bytes, and vdotq_laneq_s32
+ * multiplies one with 4 activations of a token: no shuffles, no sums of lanes.
+ * It takes signed bytes.  Weights of 4 and 6 bits fit as they are stored, and
+ * their zero is taken off through the sums of the activations (neg8sum); those
+ * of 8 bits are stored as q + 128, so flipping the top bit gives q.
+ *
+ * A tile is a panel's 16 rows x 1 or 2 tokens, or 8 of its rows x 4 tokens: the
+ * integer sums, the float sums and the activations then fit the 32 registers.
+ * For 4 tokens a panel is walked twice, the second time out of the cache.
+ *
+ * Every output adds its blocks to one float in ascending order, one fused step
+ * for the minimum and one for the products, whatever the tile: so a token's
+ * result is the same bits for every m and every slice. */
 #include "model/kernels/kernels_fill.h"
+
+#if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#include "model/kernels/simd_neon.h"
+
+#define TILE_TOKENS 4u
+#define VECTORS (PANEL_ROWS / LANES)
+#define GROUPS 4u /* of one half of a block */
+#define GROUP_BYTES (PANEL_ROWS * 4)
+#define SUPER_BLOCKS (PANEL_SUPER / PANEL_BLOCK)
+
+/* ---- activations ------------------------------------------------------- */
+
+/* Rounds 16 of them; returns their sum. */
+ALWAYS_INLINE int32_t round_half(int8_t *q, const float *x, float inverse)
+{
+    int16x4_t narrow[4];
+    int8x16_t all;
+
+    UNROLL
+    for (uint32_t i = 0; i < 4; i++) {
+        float32x4_t v = vmulq_n_f32(vld1q_f32(x + i * LANES), inverse);
+
+        v = vmaxnmq_f32(vdupq_n_f32(-127), vminnmq_f32(vdupq_n_f32(127), v));
+        narrow[i] = vmovn_s32(vcvtnq_s32_f32(v));
+    }
+    all = vcombine_s8(vmovn_s16(vcombine_s16(narrow[0], narrow[1])),
+                      vmovn_s16(vcombine_s16(narrow[2], narrow[3])));
+    vst1q_s8(q, all);
+    return vaddlvq_s8(all);
+}
+
+static void quantize(struct q8_block *restrict dst, const float *restrict x,
+                     uint32_t n_blocks)
+{
+    for (uint32_t b = 0; b < n_blocks; b++, dst++, x += PANEL_BLOCK) {
+        float32x4_t largest = vdupq_n_f32(0);
+        float max, inverse;
+        int32_t sum[2];
+
+        UNROLL
+        for (uint32_t i = 0; i < PANEL_BLOCK; i += LANES)
+            largest = vmaxnmq_f32(largest, vabsq_f32(vld1q_f32(x + i)));
+        max = vmaxnmvq_f32(largest);
+        inverse = max >= Q8_TINY ? 127.0f / max : 0;
+        sum[0] = round_half(dst->q, x, inverse);
+        sum[1] = round_half(dst->q + 16, x + 16, inverse);
+        dst->scale = max / 127.0f;
+        dst->sum = dst->scale * (float)(sum[0] + sum[1]);
+        dst->neg8sum[0] = -8 * sum[0];
+        dst->neg8sum[1] = -8 * sum[1];
+    }
+}
+
+/* ---- weights ----------------------------------------------------------- */
+
+/* The two high bits of group g of half h, at bits 4 and 5. */
+ALWAYS_INLINE uint8x16_t high_bits(const uint8_t *high, uint32_t h, uint32_t g)
+{
+    uint8x16_t bits = vld1q_u8(high + g / 2 * GROUP_BYTES);
+
+    if (g % 2 == 0)
+        bits = h == 0 ? vshlq_n_u8(bits, 4) : vshlq_n_u8(bits, 2);
+    else if (h != 0)
+        bits = vshrq_n_u8(bits, 2);
+    return vandq_u8(bits, vdupq_n_u8(0x30));
+}
+
+/* Group g of half h, 4 rows from row 4 v on. */
+ALWAYS_INLINE int8x16_t load_group(const uint8_t *block, uint32_t bits,
+                                   uint32_t h, uint32_t g, uint32_t v)
+{
+    uint8x16_t q;
+
+    block += v * 16;
+    if (bits == 8) {
+        q = vld1q_u8(block + (h * GROUPS + g) * GROUP_BYTES);
+        return vreinterpretq_s8_u8(veorq_u8(q, vdupq_n_u8(0x80)));
+    }
+    q = vld1q_u8(block + g * GROUP_BYTES);
+    q = h == 0 ? vandq_u8(q, vdupq_n_u8(15)) : vshrq_n_u8(q, 4);
+    if (bits == 6)
+        q = vorrq_u8(q, high_bits(block + GROUPS * GROUP_BYTES, h, g));
+    return vreinterpretq_s8_u8(q);
+}
+
+ALWAYS_INLINE int32x4_t dot_lane(int32x4_t acc, int8x16_t w, int8x16_t x,
+                                 uint32_t g)
+{
+    switch (g) { /* the instruction holds the lane */
+    case 0:
+        return vdotq_laneq_s32(acc, w, x, 0);
+    case 1:
+        return vdotq_laneq_s32(acc, w, x, 1);
+    case 2:
+        return vdotq_laneq_s32(acc, w, x, 2);
+    default:
+        return vdotq_laneq_s32(acc, w, x, 3);
+    }
+}
+
+ALWAYS_INLINE float32x4_t load_halves(const uint8_t *p)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
+}
+
+/* Four bytes as numbers. */
+ALWAYS_INLINE int32x4_t load_bytes(const uint8_t *p)
+{
+    uint32_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return vreinterpretq_s32_u32(vmovl_u16(
+        vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(word))))));
+}
+
+/* ---- one block --------------------------------------------------------- */
+
+typedef int32x4_t dots[TILE_TOKENS][VECTORS];
+typedef float32x4_t sums[TILE_TOKENS][VECTORS];
+
+/* A tile's shape and the numbers of panel_format.  Passed by value, so that all
+ * of it is constant after inlining. */
+struct shape {
+    uint32_t bits;
+    enum panel_scales scales;
+    uint32_t zero;
+    uint32_t vectors; /* of 4 rows */
+    uint32_t tokens;
+};
+
+/* What a tile reads. */
+struct tile {
+    const struct q8_block *x[TILE_TOKENS];
+    const uint8_t *scales, *blocks; /* of its panel */
+    uint32_t v0;                    /* its first vector of the panel */
+};
+
+/* acc = the products of halves [h0, h1) of block b. */
+ALWAYS_INLINE void dot_block(dots acc, const struct tile *o, uint32_t b,
+                             const uint8_t *block, struct shape f, uint32_t h0,
+                             uint32_t h1)
+{
+    int8x16_t x[TILE_TOKENS][2];
+
+    UNROLL
+    for (uint32_t t = 0; t < f.tokens; t++) {
+        int32_t start = 0;
+
+        UNROLL
+        for (uint32_t h = h0; h < h1; h++) {
+            x[t][h] = vld1q_s8(o->x[t][b].q + 16 * h);
+            if (f.bits != 8)
+                start += o->x[t][b].neg8sum[h] * (int32_t)(f.zero / 8);
+        }
+        UNROLL
+        for (uint32_t v = 0; v < f.vectors; v++)
+            acc[t][v] = vdupq_n_s32(start);
+    }
+    UNROLL
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        UNROLL
+        for (uint32_t v = 0; v < f.vectors; v++) {
+            UNROLL
+            for (uint32_t h = h0; h < h1; h++) {
+                int8x16_t w = load_group(block, f.bits, h, g, o->v0 + v);
+
+                UNROLL
+                for (uint32_t t = 0; t < f.tokens; t++)
+                    acc[t][v] = dot_lane(acc[t][v], w, x[t][h], g);
+            }
+        }
+    }
+}
+
+/* sum += acc * s * the scale of the activations, for 4 rows. */
+ALWAYS_INLINE void add_scaled(sums sum, dots acc, const struct tile *o,
+                              uint32_t b, uint32_t v, float32x4_t s,
+                              struct shape f)
+{
+    UNROLL
+    for (uint32_t t = 0; t < f.tokens; t++)
+        sum[t][v] = vfmaq_f32(sum[t][v], vcvtq_f32_s32(acc[t][v]),
+                              vmulq_n_f32(s, o->x[t][b].scale));
+}
+
+/* sum += m * the sum of the activations. */
+ALWAYS_INLINE void add_min(sums sum, const struct tile *o, uint32_t b,
+                           uint32_t v, float32x4_t m, struct shape f)
+{
+    UNROLL
+    for (uint32_t t = 0; t < f.tokens; t++)
+        sum[t][v] = vfmaq_n_f32(sum[t][v], m, o->x[t][b].sum);
+}
+
+/* D, DM and K: one scale a row and block. */
+ALWAYS_INLINE void add_block(sums sum, const struct tile *o, uint32_t b,
+                             const uint8_t *block, struct shape f)
+{
+    const uint8_t *at = o->scales + o->v0 * 8;
+    const uint8_t *own = o->scales + 4 * PANEL_ROWS + o->v0 * 4;
+    dots acc;
+
+    dot_block(acc, o, b, block, f, 0, 2);
+    if (f.scales == SCALES_K)
+        at += b / SUPER_BLOCKS * (4 + 2 * SUPER_BLOCKS) * PANEL_ROWS;
+    else
+        at += b * (f.scales == SCALES_D ? 2 : 4) * PANEL_ROWS;
+    own += b / SUPER_BLOCKS * (4 + 2 * SUPER_BLOCKS) * PANEL_ROWS +
+           b % SUPER_BLOCKS * 2 * PANEL_ROWS;
+    UNROLL
+    for (uint32_t v = 0; v < f.vectors; v++) {
+        float32x4_t s = load_halves(at + v * 8);
+
+        if (f.scales == SCALES_DM) {
+            float32x4_t m = load_halves(at + 2 * PANEL_ROWS + v * 8);
+
+            add_min(sum, o, b, v, m, f);
+        } else if (f.scales == SCALES_K) {
+            float32x4_t m = load_halves(at + 2 * PANEL_ROWS + v * 8);
+            int32x4_t whole_m = load_bytes(own + PANEL_ROWS + v * 4);
+
+            m = vmulq_f32(vnegq_f32(m), vcvtq_f32_s32(whole_m));
+            add_min(sum, o, b, v, m, f);
+            s = vmulq_f32(s, vcvtq_f32_s32(load_bytes(own + v * 4)));
+        }
+        add_scaled(sum, acc, o, b, v, s, f);
+    }
+}
+
+/* K6: the halves have their own integer scales, which stay in integers; one
+ * after the other, or their sums would not fit the registers. */
+ALWAYS_INLINE void add_block_k6(sums sum, const struct tile *o, uint32_t b,
+                                const uint8_t *block, struct shape f)
+{
+    const uint8_t *super =
+        o->scales + b / SUPER_BLOCKS * (2 + 2 * SUPER_BLOCKS) * PANEL_ROWS;
+    const uint8_t *at = super + o->v0 * 8;
+    const uint8_t *own =
+        super + 2 * PANEL_ROWS + b % SUPER_BLOCKS * 2 * PANEL_ROWS + o->v0 * 4;
+    dots acc, second;
+
+    dot_block(acc, o, b, block, f, 0, 1);
+    UNROLL
+    for (uint32_t v = 0; v < f.vectors; v++) {
+        int32x4_t scale = load_signed_bytes(own + v * 4);
+
+        UNROLL
+        for (uint32_t t = 0; t < f.tokens; t++)
+            acc[t][v] = vmulq_s32(acc[t][v], scale);
+    }
+    dot_block(second, o, b, block, f, 1, 2);
+    UNROLL
+    for (uint32_t v = 0; v < f.vectors; v++) {
+        int32x4_t scale = load_signed_bytes(own + PANEL_ROWS + v * 4);
+
+        UNROLL
+        for (uint32_t t = 0; t < f.tokens; t++)
+            acc[t][v] = vmlaq_s32(acc[t][v], second[t][v], scale);
+        add_scaled(sum, acc, o, b, v, load_halves(at + v * 8), f);
+    }
+}
+
+/* ---- the whole --------------------------------------------------------- */
+
+/* The first n of the tile's rows to y. */
+ALWAYS_INLINE void run_tile(float *const y[TILE_TOKENS], const struct tile *o,
+                            struct shape f, uint32_t n, uint32_t n_blocks)
+{
+    const uint8_t *block = o->blocks;
+    sums sum;
+
+    UNROLL
+    for (uint32_t t = 0; t < f.tokens; t++) {
+        UNROLL
+        for (uint32_t v = 0; v < f.vectors; v++)
+            sum[t][v] = vdupq_n_f32(0);
+    }
+    for (uint32_t b = 0; b < n_blocks; b++) {
+        if (f.scales == SCALES_K6)
+            add_block_k6(sum, o, b, block, f);
+        else
+            add_block(sum, o, b, block, f);
+        block += PANEL_ROWS * PANEL_BLOCK / 8 * f.bits;
+    }
+    UNROLL
+    for (uint32_t t = 0; t < f.tokens; t++) {
+        float row[PANEL_ROWS];
+
+        UNROLL
+        for (uint32_t v = 0; v < f.vectors; v++)
+            vst1q_f32(row + v * LANES, sum[t][v]);
+        memcpy(y[t], row, n * sizeof(float));
+    }
+}
+
+/* What one call multiplies. */
+struct product {
+    float *y;
+    size_t ldy;
+    const struct q8_block *x;
+    const uint32_t *rows;
+    uint32_t m, n, n_blocks;
+};
+
+/* Tokens i .. i + tokens of the panel in o, whose rows are columns j on. */
+ALWAYS_INLINE void some_tokens(const struct product *p, struct tile *o,
+                               struct shape f, uint32_t tokens, uint32_t i,
+                               uint32_t j)
+{
+    uint32_t n = p->n - j < PANEL_ROWS ? p->n - j : PANEL_ROWS;
+    float *y[TILE_TOKENS];
+
+    f.tokens = tokens;
+    f.vectors = tokens > 2 ? VECTORS / 2 : VECTORS;
+    UNROLL
+    for (uint32_t t = 0; t < tokens; t++) {
+        size_t at = p->rows != NULL ? p->rows[i + t] : i + t;
+
+        o->x[t] = p->x + at * p->n_blocks;
+        y[t] = p->y + (i + t) * p->ldy + j;
+    }
+    for (uint32_t row = 0; row < n; row += f.vectors * LANES) {
+        uint32_t here = n - row;
+
+        here = here < f.vectors * LANES ? here : f.vectors * LANES;
+        o->v0 = row / LANES;
+        run_tile(y, o, f, here, p->n_blocks);
+        UNROLL
+        for (uint32_t t = 0; t < tokens; t++)
+            y[t] += here;
+    }
+}
+
+ALWAYS_INLINE void qmatmul(const struct product *p, const void *panels,
+                           enum dtype dtype, struct shape f)
+{
+    uint32_t cols = p->n_blocks * PANEL_BLOCK;
+    size_t scale_bytes = panel_scale_bytes(dtype, cols);
+    size_t each = panel_bytes(dtype, cols);
+    struct tile o = {.scales = panels};
+
+    for (uint32_t j = 0; j < p->n; j += PANEL_ROWS, o.scales += each) {
+        uint32_t i = 0;
+
+        o.blocks = o.scales + scale_bytes;
+        for (; p->m - i >= 4; i += 4)
+            some_tokens(p, &o, f, 4, i, j);
+        if (p->m - i >= 2) {
+            some_tokens(p, &o, f, 2, i, j);
+            i += 2;
+        }
+        if (i < p->m)
+            some_tokens(p, &o, f, 1, i, j);
+    }
+}
+
+/* The numbers of panel_format, which the compiler must see to build each. */
+#define DEFINE_FOR(suffix, dtype, bits, scales, zero)                     \
+    static void qmatmul_##suffix(                                         \
+        float *restrict y, size_t ldy, const struct q8_block *restrict x, \
+        const uint32_t *restrict rows, const void *restrict panels,       \
+        uint32_t m, uint32_t n, uint32_t n_blocks)                        \
+    {                                                                     \
+        struct product p = {y, ldy, x, rows, m, n, n_blocks};             \
+        struct shape f = {bits, scales, zero, 0, 0};                      \
+                                                                          \
+        qmatmul(&p, panels, dtype, f);                                    \
+    }
+
+DEFINE_FOR(q4_0, DTYPE_Q4_0, 4, SCALES_D, 8)
+DEFINE_FOR(q4_1, DTYPE_Q4_1, 4, SCALES_DM, 0)
+DEFINE_FOR(q5_0, DTYPE_Q5_0, 6, SCALES_D, 16)
+DEFINE_FOR(q5_1, DTYPE_Q5_1, 6, SCALES_DM, 0)
+DEFINE_FOR(q8_0, DTYPE_Q8_0, 8, SCALES_D, 128)
+DEFINE_FOR(q4_k, DTYPE_Q4_K, 4, SCALES_K, 0)
+DEFINE_FOR(q5_k, DTYPE_Q5_K, 6, SCALES_K, 0)
+DEFINE_FOR(q6_k, DTYPE_Q6_K, 6, SCALES_K6, 32)
+
+void qmatmul_fill_neon(struct kernels *k)
+{
+    k->quantize = quantize;
+    k->qmatmul[DTYPE_Q4_0] = qmatmul_q4_0;
+    k->qmatmul[DTYPE_Q4_1] = qmatmul_q4_1;
+    k->qmatmul[DTYPE_Q5_0] = qmatmul_q5_0;
+    k->qmatmul[DTYPE_Q5_1] = qmatmul_q5_1;
+    k->qmatmul[DTYPE_Q8_0] = qmatmul_q8_0;
+    k->qmatmul[DTYPE_Q4_K] = qmatmul_q4_k;
+    k->qmatmul[DTYPE_Q5_K] = qmatmul_q5_k;
+    k->qmatmul[DTYPE_Q6_K] = qmatmul_q6_k;
+}
+
+#else
 
 void qmatmul_fill_neon(struct kernels *k)
 {
     (void)k;
 }
+
+#endif

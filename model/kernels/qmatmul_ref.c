@@ -19,7 +19,7 @@ static void quantize(struct q8_block *restrict dst, const float *restrict x,
         for (uint32_t i = 0; i < PANEL_BLOCK; i++)
             max = fmaxf(max, fabsf(x[i]));
         dst->scale = max / 127.0f;
-        inverse = max > 0 ? 127.0f / max : 0;
+        inverse = max >= Q8_TINY ? 127.0f / max : 0;
         for (uint32_t i = 0; i < PANEL_BLOCK; i++) {
             float v = fmaxf(-127.0f, fminf(127.0f, x[i] * inverse));
 

@@ -7,6 +7,7 @@
  * digit, from the top, says in which bucket the wanted count or mass falls. */
 #include "model/sample/sampler.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -226,7 +227,8 @@ static void cut_top_p(struct sampler *s, const float *logits, float top_p,
     double total = 0.0;
     for (uint32_t i = 0; i < s->n_vocab; i++)
         total += (double)s->probs[i];
-    double target = total * (top_p > 0.0f ? (double)top_p : 0.0);
+    /* 0 asks for the smallest nucleus; an empty one would be below all. */
+    double target = total * (top_p > FLT_MIN ? (double)top_p : (double)FLT_MIN);
     uint32_t key;
     double left = select_prefix(s, logits, true, cut->key, target, &key);
     cut->key = key;

@@ -5,12 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/base/alloc.h"
+
 #define NESTING 1000u /* eval and exec calls inside each other */
 
 int eval_fail(struct eval *e, enum err_class class_, const char *fmt, ...)
 {
     char text[400];
     va_list ap;
+    /* Whoever meets a limit cannot tell it from memory that was short. */
+    if (class_ == ERR_LIMIT && mem_n_failed() != e->n_failed_before)
+        return err_nomem(e->err, "rendering a template");
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);

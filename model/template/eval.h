@@ -35,11 +35,12 @@ struct eval {
     struct arena *arena;
     struct err *err;
     struct template_limits limits;
-    uint64_t steps;        /* left */
-    size_t emitted;        /* bytes written, captured ones too */
-    uint32_t depth;        /* macros and recursive loops entered */
-    uint32_t nesting;      /* eval and exec calls on the C stack */
-    const struct node *at; /* what is being done, for errors */
+    uint64_t steps;         /* left */
+    size_t n_failed_before; /* mem_n_failed when rendering began */
+    size_t emitted;         /* bytes written, captured ones too */
+    uint32_t depth;         /* macros and recursive loops entered */
+    uint32_t nesting;       /* eval and exec calls on the C stack */
+    const struct node *at;  /* what is being done, for errors */
     struct scope *scope;
     struct scope *top;
     struct value *globals; /* [ast->n_names]: the context, then the builtins */

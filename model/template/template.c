@@ -117,6 +117,7 @@ int template_render(const struct template *t, json_t *context,
     struct eval e = {.ast = &t->ast, .err = err};
     e.limits = limits != NULL ? *limits : template_default_limits;
     e.steps = e.limits.steps;
+    e.n_failed_before = mem_n_failed();
     if (!json_is_object(context))
         return err_set(err, ERR_INVALID,
                        "the variables of a template must be an object");

@@ -186,6 +186,11 @@ size_t exchange_stream_queued(const struct exchange *ex)
     return ex->stream.len;
 }
 
+bool exchange_stream_slow(const struct exchange *ex)
+{
+    return ex->stream.above_soft;
+}
+
 bool exchange_gone(const struct exchange *ex)
 {
     return ex->gone;

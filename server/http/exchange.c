@@ -248,6 +248,10 @@ void exchange_finish(struct exchange *ex)
         (void)router_split(ex->target); /* no query in the log */
     if (!ex->queued || (ex->answer == ANSWER_STREAM && !ex->ended))
         exchange_cut(ex);
+    /* MHD 0.9.75 may not come back to a connection whose answer broke off, and
+     * the client waits for its end. */
+    if (ex->answer == ANSWER_STREAM && !ex->clean)
+        conn_shutdown(ex->conn);
     ex->mhd = NULL;
     ex->conn->exchange = NULL;
     ex->conn->reused = true;

@@ -137,6 +137,8 @@ int exchange_stream_write(struct exchange *ex, const void *bytes, size_t n);
 void exchange_stream_end(struct exchange *ex, bool clean);
 
 size_t exchange_stream_queued(const struct exchange *ex); /* bytes */
+/* The queue has reached the soft limit: pause, on_drained will be called. */
+bool exchange_stream_slow(const struct exchange *ex);
 bool exchange_gone(const struct exchange *ex);
 
 /* Called once, if the client leaves (or is cut, or the server stops) before

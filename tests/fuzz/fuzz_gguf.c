@@ -60,7 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         gguf_close(g);
         return 0;
     }
-    if (weights_open_gguf(&w, g, &hp, NULL, NULL, NULL, &err) == 0)
+    const struct weights_options options = {
+        .quantise = size % 2 != 0,
+        .quantise_to = size % 4 == 1 ? DTYPE_Q4_0 : DTYPE_Q8_0};
+    if (weights_open_gguf(&w, g, &hp, &options, NULL, NULL, &err) == 0)
         weights_close(w);
     hparams_deinit(&hp);
     return 0;

@@ -109,7 +109,7 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
                              }};
     m->kept = mem_calloc((size_t)n_blocks * KV_BLOCK_TOKENS, sizeof *m->kept);
     if (m->kept == NULL ||
-        cache_new(&m->face.cache, &hp, n_blocks, n_slots, NULL) != 0)
+        cache_new(&m->face.cache, &hp, KV_F16, n_blocks, n_slots, NULL) != 0)
         abort();
 }
 

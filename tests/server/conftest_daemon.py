@@ -109,7 +109,8 @@ def oracle_name():
 
 @pytest.fixture(scope="session")
 def oracle(oracle_name):
-    d = Daemon("--model", str(CHECKPOINTS / oracle_name))
+    # float32 goldens to 1e-3 need float32 keys and values
+    d = Daemon("--model", str(CHECKPOINTS / oracle_name), "--cache-type", "f32")
     yield d
     assert d.stop() == 0, d.log()
 

@@ -220,10 +220,17 @@ def test_content_parts_are_the_same_as_a_string(demo):
     assert a.usage.prompt_tokens == b.usage.prompt_tokens
 
 
+def test_top_p_0_keeps_the_likeliest_token_alone(demo):
+    greedy = ask(demo.client(), "Hello!")
+    narrow = ask(demo.client(), "Hello!", temperature=1, top_p=0)
+    assert narrow.choices[0].message.content == \
+        greedy.choices[0].message.content
+
+
 def test_what_is_wrong_is_a_400_that_names_it(demo):
     for kw, param in [({"temperature": 3}, "temperature"),
                       ({"n": 9}, "n"),
-                      ({"top_p": 0}, "top_p"),
+                      ({"top_p": -0.1}, "top_p"),
                       ({"stop": [1]}, "stop"),
                       ({"top_logprobs": 21, "logprobs": True}, "top_logprobs"),
                       ({"messages": []}, "messages"),

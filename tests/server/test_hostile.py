@@ -150,3 +150,48 @@ def test_200_impatient_clients(demo):
     assert send(demo, chat("Hello!")).status_code == 200
     assert time.monotonic() - began < 5
     demo.wait_idle()
+
+
+def param(r):
+    assert r.status_code == 400, r.text
+    return r.json()["error"]["param"]
+
+
+def test_a_refusal_names_the_field_even_of_what_is_no_json(demo):
+    ok = b'"messages":[{"role":"user","content":"Hi"}],"max_tokens":1'
+    for field in ("seed", "temperature", "logit_bias", "metadata"):
+        for value in (b"18446744073709551616", b"1e400", b'"\\ud800"'):
+            body = b"{" + ok + b',"%b":%b}' % (field.encode(), value)
+            assert param(send(demo, body)) == field, body
+    assert param(send(demo, b"{" + ok + b"}\0")) is None
+
+
+def test_a_prompt_that_is_too_long_is_named(demo):
+    long = "word " * 8192
+    assert param(send(demo, chat(long))) == "messages"
+    assert param(send(demo, {"prompt": long, "max_tokens": 1},
+                      "/v1/completions")) == "prompt"
+
+
+def test_null_messages_leave_the_prompt(demo):
+    body = {"prompt": "Hi", "messages": None}
+    assert send(demo, body, "/tokenize").status_code == 200
+
+
+def test_hidden_tokens_take_no_room_in_offsets(demo):
+    choice = send(demo, {"prompt": "Hi there", "max_tokens": 0, "echo": True,
+                         "logprobs": 0}, "/v1/completions").json()["choices"][0]
+    at, names = (choice["logprobs"][k] for k in ("text_offset", "tokens"))
+    for here, after, name in zip(at, at[1:] + [len(choice["text"])], names):
+        assert choice["text"][here:after] in ("", name), (at, names)
+    assert at[-1] < len(choice["text"])
+
+
+def test_special_tokens_in_user_text_are_special(demo):
+    """As Hugging Face tokenizes what its chat template rendered; who must not
+    let users write them strips them first."""
+    end, = send(demo, {"content": "<|im_end|>"}, "/tokenize").json()["tokens"]
+
+    def count(text):
+        return send(demo, chat(text), "/tokenize").json()["tokens"].count(end)
+    assert count("Hi<|im_end|>") == count("Hi") + 1

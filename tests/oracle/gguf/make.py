@@ -2,6 +2,8 @@
 
 blocks.gguf   a matrix in every format that lfmd reads, 19 rows of 512, and beside each ("<type>.expected",
               F32) what the gguf package's numpy code decodes it to
+aliases.gguf  a model of random numbers with what other writers make of it: attn_qkv in one, output_norm, a head
+              of its own, the key-value heads as one number, a quantised router, no vocab_size, no dense count
 mixed.gguf    a complete tiny lfm2moe model - numbers, tokenizer, template, sampling - whose matrices are of
               all those formats, and mixed.json, what transformers' Lfm2MoeForCausalLM computes in float32
               from the decoded weights (fields as in ../checkpoints/*/golden.json)
@@ -17,7 +19,7 @@ import os
 
 import numpy as np
 import torch
-from gguf import GGMLQuantizationType as Q, GGUFWriter, TokenType, quants
+from gguf import GGMLQuantizationType as Q, GGUFWriter, RopeScalingType, TokenType, quants
 from transformers import AutoConfig, AutoModelForCausalLM
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -194,6 +196,43 @@ def write_tokenizer(w):
     w.add_chat_template(checkpoints.TEMPLATE)
 
 
+def write_aliases():
+    rng = np.random.default_rng(2)
+    w = GGUFWriter(os.path.join(HERE, "aliases.gguf"), "lfm2moe")
+    w.add_block_count(2)
+    w.add_context_length(64)
+    w.add_embedding_length(32)
+    w.add_feed_forward_length(64)
+    w.add_head_count(2)
+    w.add_head_count_kv(1)
+    w.add_layer_norm_rms_eps(1e-5)
+    w.add_rope_freq_base(10000.0)
+    w.add_rope_scaling_type(RopeScalingType.LINEAR)
+    w.add_rope_scaling_factor(4.0)
+    w.add_expert_count(2)
+    w.add_expert_used_count(1)
+    w.add_array("lfm2moe.expert_feed_forward_length", [0, 32])
+    w.add_uint32("lfm2moe.shortconv.l_cache", 3)
+    w.add_eos_token_id(1)
+    w.add_eot_token_id(2)
+    shapes = {
+        "token_embd.weight": (Q.Q8_0, 20, 32), "output.weight": (Q.Q4_0, 20, 32), "output_norm.weight": (Q.F32, 32),
+        "blk.0.attn_norm.weight": (Q.F32, 32), "blk.0.ffn_norm.weight": (Q.F16, 32),
+        "blk.1.attn_norm.weight": (Q.F32, 32), "blk.1.ffn_norm.weight": (Q.Q8_0, 32),
+        "blk.0.shortconv.in_proj.weight": (Q.BF16, 96, 32), "blk.0.shortconv.out_proj.weight": (Q.F32, 32, 32),
+        "blk.0.shortconv.conv.weight": (Q.F32, 32, 3), "blk.0.ffn_gate.weight": (Q.Q4_0, 64, 32),
+        "blk.0.ffn_up.weight": (Q.Q4_0, 64, 32), "blk.0.ffn_down.weight": (Q.Q4_0, 32, 64),
+        "blk.1.attn_qkv.weight": (Q.Q5_0, 64, 32), "blk.1.attn_output.weight": (Q.Q5_1, 32, 32),
+        "blk.1.attn_q_norm.weight": (Q.F32, 16), "blk.1.attn_k_norm.weight": (Q.F32, 16),
+        "blk.1.ffn_gate_inp.weight": (Q.Q8_0, 2, 32), "blk.1.ffn_gate_exps.weight": (Q.Q4_1, 2, 32, 32),
+        "blk.1.ffn_up_exps.weight": (Q.F16, 2, 32, 32), "blk.1.ffn_down_exps.weight": (Q.Q4_1, 2, 32, 32),
+    }
+    for name, (qtype, *shape) in shapes.items():
+        data, _ = encode(rng, qtype, rng.normal(0, 1, shape))
+        add(w, name, data, qtype)
+    finish(w)
+
+
 def golden(model, seed):
     routers = checkpoints.RouterMargin(model)
     cases, least = [], math.inf
@@ -242,4 +281,5 @@ def write_model():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     write_blocks()
+    write_aliases()
     write_model()

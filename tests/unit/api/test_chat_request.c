@@ -77,7 +77,7 @@ TEST(a_wrong_value_is_refused_by_name)
         {"\"temperature\":-0.1", "temperature"},
         {"\"temperature\":2.1", "temperature"},
         {"\"temperature\":\"1\"", "temperature"},
-        {"\"top_p\":0", "top_p"},
+        {"\"top_p\":-0.1", "top_p"},
         {"\"top_p\":1.1", "top_p"},
         {"\"top_p\":[]", "top_p"},
         {"\"top_k\":-2", "top_k"},
@@ -288,7 +288,7 @@ TEST(sampling_fields_arrive)
     UNUSED_STATE;
     struct chat_request r;
     accept_fields(&r,
-                  "\"temperature\":0.5,\"top_p\":1,\"top_k\":-1,\"min_p\":0,"
+                  "\"temperature\":0.5,\"top_p\":0,\"top_k\":-1,\"min_p\":0,"
                   "\"repeat_penalty\":1.5,\"presence_penalty\":-2,"
                   "\"frequency_penalty\":2,\"seed\":-5,\"n\":8,"
                   "\"max_tokens\":5,\"max_completion_tokens\":7,"
@@ -303,7 +303,7 @@ TEST(sampling_fields_arrive)
                   "\"return_token_ids\":true");
     const struct sampling_fields *f = &r.sampling;
     assert_int_equal(f->has, (1u << 9) - 1);
-    assert_true(f->temperature == 0.5f && f->top_p == 1.0f);
+    assert_true(f->temperature == 0.5f && f->top_p == 0.0f);
     assert_true(f->repetition_penalty == 1.5f);
     assert_int_equal(f->top_k, 0);
     assert_true((int64_t)f->seed == -5);

@@ -151,7 +151,7 @@ TEST(a_small_cache_shortens_the_context)
     log_set_level(LOG_ERROR);
     struct model *m = open_demo(&demo);
     struct model_options o = demo;
-    o.cache_bytes = 10 * cache_block_bytes(&m->hp);
+    o.cache_bytes = 10 * cache_block_bytes(&m->hp, KV_F16);
     model_close(m);
     m = open_demo(&o);
     assert_int_equal(m->ctx_tokens, 10 * KV_BLOCK_TOKENS);

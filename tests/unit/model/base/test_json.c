@@ -111,6 +111,54 @@ TEST(a_file_is_named_in_its_error)
     assert_int_equal(json_parse_file(&v, "/", 100, 100, &err), -ERR_FORMAT);
 }
 
+/* jansson 2.14 by itself takes a token it could not store for a wrong one. */
+TEST(short_memory_is_told_as_such_and_leaks_nothing)
+{
+    UNUSED_STATE;
+    static const char text[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a text that is longer "
+        "than the first buffer "
+        "\\u00e9\"},[1,2.5,[],{}]],\"a\":1,\"b\":2,\"c\":3,"
+        "\"d\":4,\"e\":5,\"f\":6,\"g\":\"\"}";
+    const size_t before = mem_live_count();
+    long nth = 0;
+    for (int rc = -ERR_NOMEM; rc != 0; nth++) {
+        struct err err = {0};
+        json_t *v;
+        fault_alloc_at(nth);
+        rc = parse(&v, text, &err);
+        fault_alloc_at(-1);
+        if (rc != 0) {
+            assert_int_equal(rc, -ERR_NOMEM);
+            assert_null(v);
+        }
+        json_decref(v);
+        assert_int_equal(mem_live_count(), before);
+    }
+    assert_true(nth > 40);
+}
+
+TEST(a_copy_has_every_member_or_is_none)
+{
+    UNUSED_STATE;
+    struct err err = {0};
+    json_t *v;
+    assert_int_equal(parse(&v, "{\"a\":1,\"b\":[2],\"c\":{}}", &err), 0);
+    const size_t before = mem_live_count();
+    bool made = false;
+    for (long nth = 0; !made; nth++) {
+        fault_alloc_at(nth);
+        json_t *copy = json_copy_object(v);
+        fault_alloc_at(-1);
+        made = copy != NULL;
+        if (made)
+            assert_int_equal(json_object_size(copy), 3);
+        json_decref(copy);
+        assert_int_equal(mem_live_count(), before);
+    }
+    json_decref(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +169,8 @@ int main(void)
         cmocka_unit_test(getters_tell_absent_from_wrong),
         cmocka_unit_test(writing_and_parsing_agree),
         cmocka_unit_test(a_file_is_named_in_its_error),
+        cmocka_unit_test(short_memory_is_told_as_such_and_leaks_nothing),
+        cmocka_unit_test(a_copy_has_every_member_or_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,11 +22,16 @@ static const struct hparams tiny = {
     .n_conv_layers = 3,
 };
 
-static struct cache *new_cache(void)
+static struct cache *new_cache_of(enum kv_format format)
 {
     struct cache *c = NULL;
-    assert_int_equal(cache_new(&c, &tiny, N_BLOCKS, N_SLOTS, NULL), 0);
+    assert_int_equal(cache_new(&c, &tiny, format, N_BLOCKS, N_SLOTS, NULL), 0);
     return c;
+}
+
+static struct cache *new_cache(void)
+{
+    return new_cache_of(KV_F16);
 }
 
 static uint32_t next_random(uint32_t *state)
@@ -134,10 +139,9 @@ TEST(a_refused_reservation_leaves_the_sequence_as_it_was)
     cache_free(c);
 }
 
-TEST(opening_zeroes_the_columns_and_freed_memory_is_poisoned)
+static void check_poison(enum kv_format format)
 {
-    UNUSED_STATE;
-    struct cache *c = new_cache();
+    struct cache *c = new_cache_of(format);
     struct cache_seq seq;
     assert_int_equal(cache_seq_init(&seq, 64, NULL), 0);
     for (int turn = 0; turn < 2; turn++) {
@@ -150,14 +154,56 @@ TEST(opening_zeroes_the_columns_and_freed_memory_is_poisoned)
         assert_int_equal(cache_reserve(c, &seq, 1), CACHE_OK);
         uint32_t block = seq.blocks[0];
         struct kv_pool *pool = cache_kv(c);
-        float *v = kv_pool_values(pool, 1) + block * pool->block_floats;
-        v[0] = 1.0f;
+        char *head = kv_pool_layer(pool, 1) + block * pool->block_bytes;
+        memset(head, 0, pool->head_bytes);
+        assert_true(kv_key(head, format, 4, 31, 0) == 0.0f);
         cache_close(c, &seq);
-        assert_true(isnan(v[0]));
+        for (uint32_t row = 0; row < KV_BLOCK_TOKENS; row++)
+            assert_true(isnan(kv_key(head, format, 4, row, 0)));
+        assert_true(isnan(kv_value(head, format, 4, 0, 3)));
         assert_true(isnan(columns[0]));
     }
     cache_seq_deinit(&seq);
     cache_free(c);
+}
+
+TEST(opening_zeroes_the_columns_and_freed_memory_is_poisoned)
+{
+    UNUSED_STATE;
+    check_poison(KV_F16);
+    check_poison(KV_F32);
+    check_poison(KV_Q8);
+}
+
+TEST(a_block_costs_what_its_format_takes)
+{
+    UNUSED_STATE;
+    struct hparams hp = tiny;
+    hp.head_dim = 64;
+    /* keys and values, layers, KV heads, positions, dimensions */
+    uint64_t n = 2ull * 2 * 2 * 32 * 64;
+    assert_int_equal(cache_block_bytes(&hp, KV_F32), 4 * n);
+    assert_int_equal(cache_block_bytes(&hp, KV_F16), 2 * n);
+    assert_int_equal(cache_block_bytes(&hp, KV_Q8), n + n / 64 * 4);
+}
+
+TEST(formats_go_by_the_names_that_others_give_them)
+{
+    UNUSED_STATE;
+    static const struct {
+        const char *name;
+        enum kv_format format;
+    } known[] = {{NULL, KV_F16},  {"", KV_F16},  {"f16", KV_F16},
+                 {"f32", KV_F32}, {"q8", KV_Q8}, {"q8_0", KV_Q8}};
+    enum kv_format format;
+    struct err err = {0};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        assert_int_equal(cache_parse_format(&format, known[i].name, &err), 0);
+        assert_int_equal(format, known[i].format);
+    }
+    assert_int_equal(cache_parse_format(&format, "q4_0", &err),
+                     -ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "\"q4_0\""));
 }
 
 TEST(a_shared_block_is_freed_by_its_last_holder)
@@ -213,7 +259,7 @@ TEST(a_cache_survives_the_failure_of_every_allocation)
         struct cache *c = NULL;
         struct err err = {0};
         fault_alloc_at(nth);
-        int rc = cache_new(&c, &tiny, N_BLOCKS, N_SLOTS, &err);
+        int rc = cache_new(&c, &tiny, KV_F16, N_BLOCKS, N_SLOTS, &err);
         bool hit = fault_hits() > 0;
         fault_alloc_at(-1);
         if (hit) {
@@ -237,7 +283,7 @@ TEST(a_size_that_overflows_is_refused)
     huge.head_dim = 1u << 15;
     struct cache *c = NULL;
     struct err err = {0};
-    assert_int_equal(cache_new(&c, &huge, UINT32_MAX / 32, 1, &err),
+    assert_int_equal(cache_new(&c, &huge, KV_F16, UINT32_MAX / 32, 1, &err),
                      -ERR_LIMIT);
     assert_null(c);
 }
@@ -249,6 +295,8 @@ int main(void)
         cmocka_unit_test(a_refused_reservation_leaves_the_sequence_as_it_was),
         cmocka_unit_test(
             opening_zeroes_the_columns_and_freed_memory_is_poisoned),
+        cmocka_unit_test(a_block_costs_what_its_format_takes),
+        cmocka_unit_test(formats_go_by_the_names_that_others_give_them),
         cmocka_unit_test(a_shared_block_is_freed_by_its_last_holder),
         cmocka_unit_test(an_adopted_block_has_two_holders),
         cmocka_unit_test(a_cache_survives_the_failure_of_every_allocation),

@@ -165,9 +165,8 @@ TEST(a_missing_end_marker_is_tolerated)
 {
     UNUSED_STATE;
     check(&tools_and_thoughts, S "[f(a=1)]", "C:f|A:{\"a\": 1}|E:|");
-    check(&tools_and_thoughts, S "[f(a=1)]<|tool_ca",
-          "T:" S "[f(a=1)]<|tool_ca|");
-    check(&tools_and_thoughts, "x " S "[f(a=", "T:x " S "[f(a=|");
+    check(&tools_and_thoughts, S "[f(a=1)]<|tool_ca", "T:[f(a=1)]<|tool_ca|");
+    check(&tools_and_thoughts, "x " S "[f(a=", "T:x [f(a=|");
 }
 
 TEST(what_is_no_call_becomes_text)

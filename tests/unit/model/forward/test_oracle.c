@@ -17,10 +17,21 @@
 
 enum { MAX_TOKENS = 1024, MAX_CASES = 16 };
 
-/* How far a log-probability may be from transformers' (float32 there too, but
- * another order of summation), and from another way to run the same. */
-#define ORACLE_TOLERANCE 1e-3f
-#define SELF_TOLERANCE 1e-4f
+/* How far log-probabilities may be from transformers' (float32 there too, but
+ * another order of summation), each and on average over a checkpoint, and from
+ * another way to run the same.
+ *
+ * Rounded keys and values move every token a little and now and then an expert,
+ * which moves one token a lot: measured on the checkpoints 2.5e-3 on average
+ * and 0.3 at most as F16, 3.2e-2 and 1.4 as Q8.  Q8 may change greedy tokens of
+ * checkpoints with random weights, not of the demo. */
+static const struct bar {
+    float each, mean, self;
+} bars[N_KV_FORMATS] = {
+    [KV_F32] = {1e-3f, 1e-3f, 1e-4f},
+    [KV_F16] = {0.5f, 5e-3f, 1e-3f},
+    [KV_Q8] = {2.0f, 5e-2f, 1e-2f},
+};
 
 /* What one golden says. */
 struct expected {
@@ -39,6 +50,9 @@ struct expected {
 /* A model without text. */
 struct bed {
     struct hparams hp;
+    enum kv_format format;
+    double off; /* sum of all differences */
+    uint32_t n_compared;
     struct weights *weights;
     struct cache *cache;
     struct forward *forward;
@@ -56,10 +70,12 @@ struct run {
     uint32_t late;              /* steps to wait before starting */
 };
 
-static void bed_init(struct bed *b, const char *dir, const char *isa)
+static void bed_init(struct bed *b, const char *dir, const char *isa,
+                     enum kv_format format)
 {
     struct err err = {0};
     memset(b, 0, sizeof *b);
+    b->format = format;
     gemm_init();
     if (hparams_load(&b->hp, dir, &err) != 0)
         fail_msg("%s", err.text);
@@ -68,7 +84,8 @@ static void bed_init(struct bed *b, const char *dir, const char *isa)
     const struct kernels *kernels = kernels_select(isa, &err);
     if (kernels == NULL)
         fail_msg("%s", err.text);
-    assert_int_equal(cache_new(&b->cache, &b->hp, 256, MAX_CASES, &err), 0);
+    assert_int_equal(cache_new(&b->cache, &b->hp, format, 256, MAX_CASES, &err),
+                     0);
     const struct forward_parts parts = {&b->hp, b->weights, kernels, b->cache};
     const struct forward_limits limits = {2, MAX_TOKENS, MAX_TOKENS};
     assert_int_equal(forward_new(&b->forward, &parts, &limits, &err), 0);
@@ -191,49 +208,58 @@ static void check_near(float got, float want, float tolerance, const char *what,
                  (double)got, (double)want, (double)tolerance);
 }
 
-static void check_top(const struct run *r, uint32_t n_vocab)
+static void compare(struct bed *b, float got, float want, const char *what,
+                    uint32_t at)
+{
+    check_near(got, want, bars[b->format].each, what, at);
+    b->off += fabs((double)got - (double)want);
+    b->n_compared++;
+}
+
+static bool same_greedy(const struct run *r)
+{
+    return memcmp(r->tokens + r->want->n_prompt, r->want->greedy,
+                  r->want->n_greedy * sizeof(token_id)) == 0;
+}
+
+static void check_run(const struct run *r, struct bed *b)
 {
     const struct expected *w = r->want;
     for (uint32_t i = 0; i < w->n_top; i++)
-        check_near(logprob_of(r->last_logits, n_vocab, w->top[i]),
-                   w->top_logprobs[i], ORACLE_TOLERANCE,
-                   "log-probability of alternative", i);
-}
-
-static void check_run(const struct run *r, uint32_t n_vocab)
-{
-    const struct expected *w = r->want;
-    check_top(r, n_vocab);
-    assert_memory_equal(r->tokens + w->n_prompt, w->greedy,
-                        w->n_greedy * sizeof(token_id));
+        compare(b, logprob_of(r->last_logits, b->hp.n_vocab, w->top[i]),
+                w->top_logprobs[i], "log-probability of alternative", i);
     for (uint32_t i = 1; w->has_prompt_logprobs && i < w->n_prompt; i++)
-        check_near(r->logprobs[i], w->prompt_logprobs[i], ORACLE_TOLERANCE,
-                   "log-probability of prompt token", i);
-    for (uint32_t i = 0; w->has_greedy_logprobs && i < w->n_greedy; i++)
-        check_near(r->logprobs[w->n_prompt + i], w->greedy_logprobs[i],
-                   ORACLE_TOLERANCE, "log-probability of greedy token", i);
+        compare(b, r->logprobs[i], w->prompt_logprobs[i],
+                "log-probability of prompt token", i);
     for (uint32_t i = 0; i < w->n_last_logits; i++)
-        check_near(r->last_logits[i], w->last_logits[i], ORACLE_TOLERANCE,
-                   "logit", i);
+        compare(b, r->last_logits[i], w->last_logits[i], "logit", i);
+    bool demo = !w->has_prompt_logprobs;
+    if (b->format != KV_Q8 || demo)
+        assert_true(same_greedy(r));
+    if (same_greedy(r) && w->has_greedy_logprobs)
+        for (uint32_t i = 0; i < w->n_greedy; i++)
+            compare(b, r->logprobs[w->n_prompt + i], w->greedy_logprobs[i],
+                    "log-probability of greedy token", i);
 }
 
-static void check_same(const struct run *a, const struct run *b)
+static void check_same(const struct run *a, const struct run *b,
+                       enum kv_format format)
 {
     assert_int_equal(a->n_tokens, b->n_tokens);
     assert_memory_equal(a->tokens, b->tokens, a->n_tokens * sizeof(token_id));
     for (uint32_t i = 1; i < a->n_tokens; i++)
-        check_near(a->logprobs[i], b->logprobs[i], SELF_TOLERANCE,
+        check_near(a->logprobs[i], b->logprobs[i], bars[format].self,
                    "log-probability of token", i);
 }
 
 /* Alone in one piece, alone in random pieces, and all together at different
  * times. */
-static void check_cases(const char *dir, const char *isa,
+static void check_cases(const char *dir, const char *isa, enum kv_format format,
                         const struct expected *cases, uint32_t n_cases)
 {
     size_t live = mem_live_count();
     struct bed b;
-    bed_init(&b, dir, isa);
+    bed_init(&b, dir, isa, format);
     struct run *alone = mem_calloc(n_cases, sizeof *alone);
     struct run *other = mem_calloc(n_cases, sizeof *other);
     assert_non_null(alone);
@@ -242,13 +268,13 @@ static void check_cases(const char *dir, const char *isa,
     for (uint32_t i = 0; i < n_cases; i++) {
         run_init(&alone[i], &b, &cases[i]);
         run_all(&b, &alone[i], 1, MAX_TOKENS, NULL);
-        check_run(&alone[i], b.hp.n_vocab);
+        check_run(&alone[i], &b);
         run_deinit(&alone[i], &b);
 
         run_init(&other[i], &b, &cases[i]);
         run_all(&b, &other[i], 1, 9, &random);
-        check_run(&other[i], b.hp.n_vocab);
-        check_same(&other[i], &alone[i]);
+        check_run(&other[i], &b);
+        check_same(&other[i], &alone[i], b.format);
         run_deinit(&other[i], &b);
     }
     for (uint32_t i = 0; i < n_cases; i++) {
@@ -257,10 +283,12 @@ static void check_cases(const char *dir, const char *isa,
     }
     run_all(&b, other, n_cases, 40, &random);
     for (uint32_t i = 0; i < n_cases; i++) {
-        check_run(&other[i], b.hp.n_vocab);
-        check_same(&other[i], &alone[i]);
+        check_run(&other[i], &b);
+        check_same(&other[i], &alone[i], b.format);
         run_deinit(&other[i], &b);
     }
+    if (b.off > b.n_compared * (double)bars[format].mean)
+        fail_msg("%s differs by %g on average", dir, b.off / b.n_compared);
     assert_true(cache_validate(b.cache));
     mem_free(alone);
     mem_free(other);
@@ -351,14 +379,14 @@ static struct expected *new_cases(void)
     return cases;
 }
 
-static void check_demo(const char *isa)
+static void check_demo(const char *isa, enum kv_format format)
 {
     struct expected *cases = new_cases();
-    check_cases(DEMO, isa, cases, read_demo(cases));
+    check_cases(DEMO, isa, format, cases, read_demo(cases));
     mem_free(cases);
 }
 
-static void check_checkpoints(const char *isa)
+static void check_checkpoints(const char *isa, enum kv_format format)
 {
     DIR *dir = opendir(CHECKPOINTS);
     assert_non_null(dir);
@@ -374,7 +402,7 @@ static void check_checkpoints(const char *isa)
         fclose(f);
         struct expected *cases = new_cases();
         print_message("%s\n", path);
-        check_cases(path, isa, cases, read_golden(cases, golden));
+        check_cases(path, isa, format, cases, read_golden(cases, golden));
         mem_free(cases);
         n_seen++;
     }
@@ -385,13 +413,13 @@ static void check_checkpoints(const char *isa)
 TEST(checkpoints_compute_as_in_transformers_with_reference_kernels)
 {
     UNUSED_STATE;
-    check_checkpoints("ref");
+    check_checkpoints("ref", KV_F32);
 }
 
 TEST(checkpoints_compute_as_in_transformers_with_the_best_kernels)
 {
     UNUSED_STATE;
-    check_checkpoints(NULL);
+    check_checkpoints(NULL, KV_F32);
 }
 
 /* One sequence runs to the end; another adopts its first two blocks and replays
@@ -428,17 +456,17 @@ TEST(a_shared_prefix_is_resumed_by_replaying_a_few_tokens)
     struct expected *cases = new_cases();
     uint32_t n = read_golden(cases, CHECKPOINTS "/hub-bf16/golden.json");
     struct bed b;
-    bed_init(&b, dir, NULL);
+    bed_init(&b, dir, NULL, KV_F32);
     struct run r;
     run_init(&r, &b, &cases[n - 1]);
     assert_true(r.n_tokens > 2 * KV_BLOCK_TOKENS + 11);
     run_all(&b, &r, 1, MAX_TOKENS, NULL);
     uint32_t enough = forward_replay_tokens(&b.hp);
     assert_int_equal(enough, 6);
-    assert_true(resume_error(&b, &r, enough) < SELF_TOLERANCE);
-    assert_true(resume_error(&b, &r, enough + 5) < SELF_TOLERANCE);
-    assert_true(resume_error(&b, &r, enough - 1) > SELF_TOLERANCE);
-    check_run(&r, b.hp.n_vocab);
+    assert_true(resume_error(&b, &r, enough) < bars[KV_F32].self);
+    assert_true(resume_error(&b, &r, enough + 5) < bars[KV_F32].self);
+    assert_true(resume_error(&b, &r, enough - 1) > bars[KV_F32].self);
+    check_run(&r, &b);
     run_deinit(&r, &b);
     bed_deinit(&b);
     mem_free(cases);
@@ -447,13 +475,27 @@ TEST(a_shared_prefix_is_resumed_by_replaying_a_few_tokens)
 TEST(the_demo_answers_as_in_transformers_with_the_reference_kernels)
 {
     UNUSED_STATE;
-    check_demo("ref");
+    check_demo("ref", KV_F32);
 }
 
 TEST(the_demo_answers_as_in_transformers_with_the_best_kernels)
 {
     UNUSED_STATE;
-    check_demo(NULL);
+    check_demo(NULL, KV_F32);
+}
+
+TEST(keys_and_values_as_float16_compute_as_in_transformers)
+{
+    UNUSED_STATE;
+    check_checkpoints(NULL, KV_F16);
+    check_demo(NULL, KV_F16);
+}
+
+TEST(keys_and_values_as_int8_compute_nearly_as_in_transformers)
+{
+    UNUSED_STATE;
+    check_checkpoints(NULL, KV_Q8);
+    check_demo(NULL, KV_Q8);
 }
 
 int main(void)
@@ -468,6 +510,9 @@ int main(void)
             the_demo_answers_as_in_transformers_with_the_reference_kernels),
         cmocka_unit_test(
             the_demo_answers_as_in_transformers_with_the_best_kernels),
+        cmocka_unit_test(keys_and_values_as_float16_compute_as_in_transformers),
+        cmocka_unit_test(
+            keys_and_values_as_int8_compute_nearly_as_in_transformers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

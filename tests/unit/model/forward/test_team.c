@@ -126,6 +126,9 @@ TEST(a_cgroup_lends_a_fraction_as_a_whole_core)
     assert_int_equal(machine_parse_cpu_max("nonsense"), UINT32_MAX);
     assert_true(machine_parse_memory_max("max") == UINT64_MAX);
     assert_true(machine_parse_memory_max("1073741824") == 1073741824u);
+    assert_true(machine_headroom(100, 60, 20) == 60);
+    assert_true(machine_headroom(100, 20, 60) == 100);
+    assert_true(machine_headroom(100, 160, 20) == 0);
     assert_true(machine_cores() >= 1);
     assert_true(machine_memory_bytes() > 0);
 }

@@ -8,6 +8,7 @@
 #include "model/weights/weights.h"
 
 #define MIXED "tests/oracle/gguf/mixed.gguf"
+#define ALIASES "tests/oracle/gguf/aliases.gguf"
 #define HUB "tests/oracle/checkpoints/hub-bf16"
 
 /* ---- files that differ a little ---------------------------------------- */
@@ -17,14 +18,19 @@ struct bytes {
     size_t n;
 };
 
-static struct bytes read_mixed(void)
+static struct bytes read_file(const char *path)
 {
-    FILE *in = fopen(MIXED, "rb");
+    FILE *in = fopen(path, "rb");
     assert_non_null(in);
     struct bytes b = {mem_alloc(2u << 20), 0};
     b.n = fread(b.p, 1, 2u << 20, in);
     fclose(in);
     return b;
+}
+
+static struct bytes read_mixed(void)
+{
+    return read_file(MIXED);
 }
 
 /* The place of `key` in the file, for overwriting. */
@@ -251,8 +257,45 @@ TEST(every_tensor_is_where_the_pass_looks_for_it)
     }
 }
 
-/* Renames tensors to what other writers call them. */
-TEST(the_final_norm_goes_by_either_name)
+TEST(what_other_writers_call_it_is_found)
+{
+    UNUSED_STATE;
+    struct gguf *g;
+    struct hparams hp;
+    struct weights *w;
+    struct err err = {0};
+    if (gguf_open(&g, ALIASES, &err) != 0 ||
+        hparams_from_gguf(&hp, g, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(hp.n_vocab, 20);
+    assert_int_equal(hp.n_dense_layers, 1);
+    assert_int_equal(hp.n_kv_heads, 1);
+    assert_int_equal(hp.moe_hidden, 32);
+    assert_int_equal(hp.kinds[0], LAYER_CONV);
+    assert_int_equal(hp.kinds[1], LAYER_ATTENTION);
+    assert_int_equal(hp.n_eos, 2);
+    assert_int_equal(hp.eos[1], 2);
+    assert_false(hp.tied || hp.use_expert_bias);
+    assert_true(hp.inv_freq[0] > 0.249f && hp.inv_freq[0] < 0.251f);
+    if (weights_open_gguf(&w, g, &hp, NULL, NULL, NULL, &err) != 0)
+        fail_msg("%s", err.text);
+    const struct gguf_tensor *qkv = gguf_find(g, "blk.1.attn_qkv.weight");
+    same_rows(w->layers[1].wq, qkv, 0);
+    same_rows(w->layers[1].wk, qkv, 32);
+    same_rows(w->layers[1].wv, qkv, 48);
+    same_rows(w->head, gguf_find(g, "output.weight"), 0);
+    assert_memory_equal(w->final_norm, gguf_find(g, "output_norm.weight")->data,
+                        32 * 4);
+    float router[64];
+    blocks_decode(DTYPE_Q8_0, router,
+                  gguf_find(g, "blk.1.ffn_gate_inp.weight")->data, 64);
+    assert_int_equal(w->layers[1].router.dtype, DTYPE_F32);
+    assert_memory_equal(w->layers[1].router.data, router, sizeof router);
+    weights_close(w);
+    hparams_deinit(&hp);
+}
+
+TEST(a_tensor_that_is_not_there_is_named)
 {
     UNUSED_STATE;
     struct bytes b = read_mixed();
@@ -260,10 +303,7 @@ TEST(the_final_norm_goes_by_either_name)
     struct hparams hp;
     struct weights *w;
     struct err err = {0};
-    /* The same length, the alias and then a layer's worth of nothing: so the
-     * length before the name is shortened and the dimensions moved up. */
-    char *name = place(b, "token_embd_norm.weight");
-    memcpy(name, "token_embd_norm.weighT", 22);
+    memcpy(place(b, "token_embd_norm.weight"), "token_embd_norm.weighT", 22);
     assert_int_equal(gguf_parse(&g, b.p, b.n, NULL), 0);
     assert_int_equal(hparams_from_gguf(&hp, g, NULL), 0);
     assert_true(weights_open_gguf(&w, g, &hp, NULL, NULL, NULL, &err) < 0);
@@ -323,7 +363,7 @@ TEST(short_memory_is_an_error_and_no_leak)
 static void quantised(enum dtype t)
 {
     struct hparams hp;
-    struct weights *plain, *w;
+    struct weights *plain = NULL, *w = NULL;
     struct weights_need need;
     struct err err = {0};
     const struct weights_options options = {true, t, 2};
@@ -363,11 +403,34 @@ TEST(floats_are_quantised_when_asked)
     quantised(DTYPE_Q8_0);
 }
 
+TEST(what_is_not_finite_cannot_be_quantised)
+{
+    UNUSED_STATE;
+    struct bytes b = read_file(ALIASES);
+    struct gguf *g;
+    struct hparams hp;
+    struct weights *w;
+    struct err err = {0};
+    const struct weights_options options = {true, DTYPE_Q4_0, 2};
+    const uint32_t infinite = 0x7F800000;
+    assert_int_equal(gguf_parse(&g, b.p, b.n, NULL), 0);
+    assert_int_equal(hparams_from_gguf(&hp, g, NULL), 0);
+    const struct gguf_tensor *t =
+        gguf_find(g, "blk.0.shortconv.out_proj.weight");
+    memcpy(b.p + ((const char *)t->data - b.p) + 400, &infinite, 4);
+    assert_int_equal(weights_open_gguf(&w, g, &hp, &options, NULL, NULL, &err),
+                     -ERR_FORMAT);
+    assert_non_null(strstr(err.text, "blk.0.shortconv.out_proj.weight holds a "
+                                     "value that is not finite"));
+    hparams_deinit(&hp);
+    mem_free(b.p);
+}
+
 TEST(rows_that_are_no_whole_blocks_stay)
 {
     UNUSED_STATE; /* HUB has rows of 48 and 24 */
     struct hparams hp;
-    struct weights *w;
+    struct weights *w = NULL;
     struct err err = {0};
     const struct weights_options options = {true, DTYPE_Q8_0, 2};
     if (hparams_load(&hp, HUB, &err) != 0 ||
@@ -388,10 +451,12 @@ int main(void)
         cmocka_unit_test(the_tensor_is_right_about_the_dense_width),
         cmocka_unit_test(the_recommended_sampling_is_read),
         cmocka_unit_test(every_tensor_is_where_the_pass_looks_for_it),
-        cmocka_unit_test(the_final_norm_goes_by_either_name),
+        cmocka_unit_test(what_other_writers_call_it_is_found),
+        cmocka_unit_test(a_tensor_that_is_not_there_is_named),
         cmocka_unit_test(a_shape_that_the_numbers_do_not_give_is_refused),
         cmocka_unit_test(short_memory_is_an_error_and_no_leak),
         cmocka_unit_test(floats_are_quantised_when_asked),
+        cmocka_unit_test(what_is_not_finite_cannot_be_quantised),
         cmocka_unit_test(rows_that_are_no_whole_blocks_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static void with_cache(uint32_t n_blocks, uint64_t *preemptions)
         .max_slices = 8,
         .max_logit_rows = 8,
         .ctx_tokens = 320,
-        .cache_bytes = cache_block_bytes(&hp) * n_blocks,
+        .cache_bytes = cache_block_bytes(&hp, KV_F16) * n_blocks,
     };
     hparams_deinit(&hp);
     if (model_open(&m, &options, NULL, NULL, &err) != 0)
