@@ -159,7 +159,7 @@ def machine_lines(result):
     yield row("peer", f"llama.cpp {result['peer_version']}, from llama-cpp-python, built here with GGML_NATIVE")
     yield row("threads", f"{result['threads']} each")
     plan = ", ".join(f"{n} x {t}" for n, t in result["plan"].items())
-    yield row("streams x tokens", f"{plan}; prompts of 16 tokens, greedy, over HTTP")
+    yield row("streams x tokens", f"{plan}; prompts of 16 tokens, top_k 40, over HTTP")
     for line in result.get("kernels_chosen") or []:
         yield row("lfmd says", line.replace("|", "/"))
     yield ""
