@@ -3,7 +3,7 @@
  *     forward_speed DIR [threads [isa]]
  *
  * Prints tokens a second: a prompt of 512 in one step, then 64 steps of decode
- * with 1, 4 and 8 sequences that stand at position 128.  Tokens are random, so
+ * with 1 to 32 sequences that stand at position 128.  Tokens are random, so
  * that experts are visited as evenly as the checkpoint lets them. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "model/base/clock.h"
 #include "model/model.h"
 
-enum { N_PROMPT = 512, N_DECODE = 64, N_BEFORE = 128, MAX_SEQS = 8 };
+enum { N_PROMPT = 512, N_DECODE = 64, N_BEFORE = 128, MAX_SEQS = 32 };
 
 static uint32_t next_random(void)
 {
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
     if (batch_new(&b, N_PROMPT, MAX_SEQS, MAX_SEQS, m->hp.n_vocab, &err) != 0)
         die(err.text);
     printf("prefill %u: %.2f tokens/s\n", N_PROMPT, prefill(m, b));
-    for (uint32_t n = 1; n <= MAX_SEQS; n = n == 1 ? 4 : 2 * n) {
+    for (uint32_t n = 1; n <= MAX_SEQS; n *= 2) {
         printf("decode x%u: %.2f tokens/s\n", (unsigned)n, decode(m, b, n));
         fflush(stdout);
     }

@@ -1,8 +1,11 @@
 """Write a GGUF file of the true shape of an LFM2-MoE model with random weights, to measure speed and memory with.
 
-Speed does not depend on what the weights are, as long as tokens spread over the experts; so quantised blocks are
-random bytes whose scales are set to give weights a deviation near 0.02, cut from one pool because drawing 8 billion
-numbers takes longer than anything measured here. The mix of types is that of the files on the hub. The tokenizer is
+Speed does not depend on what the weights are, as long as tokens spread over the experts. Quantised blocks are random
+bytes whose scales are set to give weights a deviation near 0.02, cut from one pool because drawing 8 billion numbers
+takes longer than anything measured here. Left at that, all tokens come to look alike on their way up and 8 of them
+visit 4 of 32 experts instead of 21, which makes batches look faster than they are. So weights have a mean of zero, the
+embedding is 50 times larger, which keeps a token what it is, and the head is a matrix of its own, lest every token
+predict itself: 8 tokens then visit 16 experts. The mix of types is that of the files on the hub. The tokenizer is
 the bundled demo model's; ids beyond it are words, so that every generated token has text and both servers send it.
 
     python make_gguf.py FILE --shape 8b --quant q4_k_m      # 5.1 GB; small: 0.2 GB
@@ -21,6 +24,7 @@ from gguf import ExpertGatingFuncType, GGMLQuantizationType as T, GGUFWriter
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 POOL = 1 << 24
 N_DENSE, TAPS, HEAD_DIM, KV_HEADS, VOCAB = 2, 3, 64, 8, 65536
+EMBEDDING = 50  # how much larger than the other weights
 
 SHAPES = {  # layers, attention layers, hidden, dense width, experts, expert width
     "8b": (24, (2, 6, 10, 14, 18, 21), 2048, 7168, 32, 1792),
@@ -56,6 +60,7 @@ def tensors(shape, quant):
     n_layers, attention, hidden, dense, experts, width = SHAPES[shape]
     main, embedding = MIXES[quant]
     yield "token_embd.weight", (VOCAB, hidden), embedding
+    yield "output.weight", (VOCAB, hidden), embedding
     yield "token_embd_norm.weight", (hidden,), None
     for i in range(n_layers):
         at = f"blk.{i}."
@@ -91,9 +96,10 @@ def n_bytes(dims, kind):
 
 
 def n_bytes_a_token(shape, plan):
-    """What one generated token reads at least: every matrix once, of the experts four."""
+    """What one generated token reads at least: every matrix once, of the experts four, of the embedding a row."""
     experts = SHAPES[shape][4]
-    return sum(n_bytes(dims, kind) // (experts // 4 if "_exps" in name else 1) for name, dims, kind in plan)
+    return sum(n_bytes(dims, kind) // (experts // 4 if "_exps" in name else 1) for name, dims, kind in plan
+               if name != "token_embd.weight")
 
 
 class Values:
@@ -109,17 +115,32 @@ class Values:
         if kind not in self.pools:
             _, size, fixed = BLOCKS[kind]
             blocks = self.rng.integers(0, 256, (POOL // size, size), dtype=np.uint8)
+            if kind == T.Q4_0:  # 0 stands for -8 and has no opposite
+                blocks[(blocks & 15) == 0] += 8
+                blocks[(blocks >> 4) == 0] += 128
             for at, value in fixed.items():
                 blocks[:, at:at + len(value)] = np.frombuffer(value, np.uint8)
             self.pools[kind] = blocks.tobytes()
         return self.pools[kind]
 
-    def pieces(self, dims, kind):
+    def larger(self, kind):
+        """The pool with all weights times EMBEDDING."""
+        if kind == T.BF16:
+            return ((self.normal * np.float32(EMBEDDING)).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        _, size, fixed = BLOCKS[kind]
+        blocks = np.frombuffer(self.pool(kind), np.uint8).reshape(-1, size).copy()
+        for at, value in fixed.items():
+            if len(value) == 2:  # a half: the scale
+                blocks[:, at:at + 2] = np.frombuffer(half(np.frombuffer(value, np.float16)[0] * EMBEDDING), np.uint8)
+        return blocks.tobytes()
+
+    def pieces(self, name, dims, kind):
         left = n_bytes(dims, kind)
         if kind is None:
             yield np.ones(dims, np.float32).tobytes()
             return
-        pool, size = self.pool(kind), BLOCKS[kind][1]
+        pool = self.larger(kind) if name == "token_embd.weight" else self.pool(kind)
+        size = BLOCKS[kind][1]
         most = len(pool) // 2 // size * size  # whole blocks, or all that follow are out of step
         while left > 0:
             start = int(self.rng.integers(0, most // size)) * size
@@ -184,8 +205,8 @@ def write_tensors(w, plan, values):
     """GGUFWriter writes a tensor from one array; ours come in pieces, so the padding is done here."""
     out, align = w.fout[0], w.data_alignment
     out.write(bytes(-out.tell() % align))
-    for _, dims, kind in plan:
-        for piece in values.pieces(dims, kind):
+    for name, dims, kind in plan:
+        for piece in values.pieces(name, dims, kind):
             out.write(piece)
         out.write(bytes(-n_bytes(dims, kind) % align))
 
