@@ -29,8 +29,9 @@ SHORT_PROMPT = 16
 FIRST_ID, LAST_ID = 2048, 60000  # ids that are plain words in our files
 EVENT = b"data: {"
 # Drawn, not greedy: on random weights the likeliest token repeats, so that the same experts are read from a cache, and
-# it may be one without text, which makes no event. Both spellings of the penalty, since the servers' defaults differ.
-SAMPLING = {"temperature": 1.0, "top_k": 40, "top_p": 1.0, "min_p": 0.0, "seed": 1, "repetition_penalty": 1.0,
+# it may be one without text, which makes no event. Each stream has a seed of its own. Both spellings of the penalty,
+# since the servers' defaults differ.
+SAMPLING = {"temperature": 1.0, "top_k": 40, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0,
             "repeat_penalty": 1.0}
 
 
@@ -65,7 +66,8 @@ class Stream:
     def __init__(self, port, prompt, max_tokens):
         body = json.dumps({
             "model": "bench", "prompt": prompt, "max_tokens": max_tokens, "stream": True,
-            **SAMPLING, "ignore_eos": True, "cache_prompt": False, "stream_options": {"include_usage": True}}).encode()
+            **SAMPLING, "seed": sum(prompt), "ignore_eos": True, "cache_prompt": False,
+            "stream_options": {"include_usage": True}}).encode()
         self.raw, self.stamps = b"", []
         self.start = time.monotonic()
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=60)
