@@ -19,7 +19,7 @@
 
 /* The integer sums of a block with each token's activations, minus zero times
  * the activations: dots[t][0] of the first 16 values, dots[t][1] of the others.
- * But for K6 only what they add up to matters.  `block` points to the first of
+ *  `block` points to the first of
  * the 8 rows in the block's first group.  f and tokens are constants after
  * inlining. */
 ALWAYS_INLINE void block_dots(__m256i dots[MAX_TOKENS][2], const uint8_t *block,
@@ -141,17 +141,11 @@ ALWAYS_INLINE __m256 add_block(__m256 acc, const __m256i dots[2],
                                const struct scales *s, const struct q8_block *x,
                                const struct panel_format f)
 {
-    __m256 xs = _mm256_broadcast_ss(&x->scale);
-
-    if (f.scales == SCALES_K6) {
-        acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[0]),
-                              _mm256_mul_ps(s->s[0], xs), acc);
-        return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[1]),
-                               _mm256_mul_ps(s->s[1], xs), acc);
-    }
-    acc =
-        _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(dots[0], dots[1])),
-                        _mm256_mul_ps(s->s[0], xs), acc);
+    UNROLL
+    for (uint32_t h = 0; h < 2; h++)
+        acc = _mm256_fmadd_ps(
+            _mm256_cvtepi32_ps(dots[h]),
+            _mm256_mul_ps(s->s[h], _mm256_broadcast_ss(&x->scale[h])), acc);
     if (f.scales == SCALES_DM || f.scales == SCALES_K)
         acc = _mm256_fnmadd_ps(s->m, _mm256_broadcast_ss(&x->sum), acc);
     return acc;

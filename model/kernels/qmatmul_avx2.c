@@ -3,7 +3,7 @@
  * The instruction multiplies unsigned by signed bytes and adds neighbours to 16
  * bits, saturating, so what may be added up before widening is counted:
  *
- *     4 bits   8 x 2 x 15 x 127 = 30,480: a whole block
+ *     4 bits   4 x 2 x 15 x 127 = 15,240: half a block
  *     6 bits   2 x 2 x 63 x 127 = 32,004: two groups
  *     8 bits   2 x 128 x 127 = 32,512 with |w| and the sign moved to the
  *              activation, so one group, and there is no zero point */
@@ -22,11 +22,11 @@ ALWAYS_INLINE void dots_of_4_bits(__m256i dots[MAX_TOKENS][2],
                                   const struct q8_block *const x[MAX_TOKENS],
                                   uint32_t zero, uint32_t tokens)
 {
-    __m256i sum[MAX_TOKENS];
+    __m256i sum[MAX_TOKENS][2];
 
     UNROLL
     for (uint32_t t = 0; t < tokens; t++)
-        sum[t] = _mm256_setzero_si256();
+        sum[t][0] = sum[t][1] = _mm256_setzero_si256();
     UNROLL
     for (uint32_t g = 0; g < 4; g++) {
         __m256i w[2];
@@ -34,18 +34,19 @@ ALWAYS_INLINE void dots_of_4_bits(__m256i dots[MAX_TOKENS][2],
         unpack_pair(w, block, g, 4);
         UNROLL
         for (uint32_t t = 0; t < tokens; t++) {
-            __m256i a = _mm256_maddubs_epi16(w[0], broadcast4(x[t]->q + 4 * g));
-            __m256i b =
-                _mm256_maddubs_epi16(w[1], broadcast4(x[t]->q + 16 + 4 * g));
-
-            sum[t] = _mm256_add_epi16(sum[t], _mm256_add_epi16(a, b));
+            UNROLL
+            for (uint32_t h = 0; h < 2; h++)
+                sum[t][h] = _mm256_add_epi16(
+                    sum[t][h], _mm256_maddubs_epi16(
+                                   w[h], broadcast4(x[t]->q + 16 * h + 4 * g)));
         }
     }
     UNROLL
     for (uint32_t t = 0; t < tokens; t++) {
-        dots[t][0] =
-            _mm256_add_epi32(widen_sum(sum[t]), neg_zero_sum(x[t], 0, zero));
-        dots[t][1] = neg_zero_sum(x[t], 1, zero);
+        UNROLL
+        for (uint32_t h = 0; h < 2; h++)
+            dots[t][h] = _mm256_add_epi32(widen_sum(sum[t][h]),
+                                          neg_zero_sum(x[t], h, zero));
     }
 }
 
@@ -120,52 +121,47 @@ ALWAYS_INLINE void block_dots(__m256i dots[MAX_TOKENS][2], const uint8_t *block,
 
 DEFINE_ALL
 
+/* Returns the sum of q. */
+ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
+                                    const float *x)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    __m256 v[2] = {_mm256_loadu_ps(x), _mm256_loadu_ps(x + LANES)};
+    float max = max_lanes(_mm256_max_ps(_mm256_andnot_ps(sign, v[0]),
+                                        _mm256_andnot_ps(sign, v[1])));
+    __m256 inverse = _mm256_set1_ps(max >= Q8_TINY ? 127.0f / max : 0);
+    __m256i q[2], all;
+    __m128i low, high;
+    int32_t sum;
+
+    UNROLL
+    for (uint32_t i = 0; i < 2; i++) {
+        v[i] =
+            _mm256_min_ps(_mm256_set1_ps(127.0f), _mm256_mul_ps(v[i], inverse));
+        q[i] = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_set1_ps(-127.0f), v[i]));
+    }
+    /* Packing works on the halves of a register: their order is put right. */
+    all = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xd8);
+    low = _mm256_castsi256_si128(all);
+    high = _mm256_extracti128_si256(all, 1);
+    _mm_storeu_si128((void *)(dst->q + 16 * h), _mm_packs_epi16(low, high));
+    low = _mm_madd_epi16(_mm_add_epi16(low, high), _mm_set1_epi16(1));
+    low = _mm_hadd_epi32(low, low);
+    sum = _mm_cvtsi128_si32(_mm_hadd_epi32(low, low));
+    dst->scale[h] = max / 127.0f;
+    dst->neg8sum[h] = -8 * sum;
+    return sum;
+}
+
 static void quantize(struct q8_block *restrict dst, const float *restrict x,
                      uint32_t n_blocks)
 {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    const __m256 most = _mm256_set1_ps(127.0f);
-    const __m256 least = _mm256_set1_ps(-127.0f);
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    const __m256i ones16 = _mm256_set1_epi16(1);
-    const __m256i ones8 = _mm256_set1_epi8(1);
-
     for (; n_blocks > 0; n_blocks--, dst++, x += PANEL_BLOCK) {
-        __m256 v[4], max = _mm256_setzero_ps(), inverse;
-        __m256i i[4], bytes, fours;
-        __m128i low, high;
-        float largest;
         int32_t sum[2];
 
-        UNROLL
-        for (uint32_t j = 0; j < 4; j++) {
-            v[j] = _mm256_loadu_ps(x + j * LANES);
-            max = _mm256_max_ps(max, _mm256_andnot_ps(sign, v[j]));
-        }
-        largest = max_lanes(max);
-        inverse = _mm256_set1_ps(largest >= Q8_TINY ? 127.0f / largest : 0);
-        UNROLL
-        for (uint32_t j = 0; j < 4; j++) {
-            __m256 s = _mm256_mul_ps(v[j], inverse);
-
-            i[j] = _mm256_cvtps_epi32(
-                _mm256_max_ps(least, _mm256_min_ps(most, s)));
-        }
-        bytes = _mm256_packs_epi16(_mm256_packs_epi32(i[0], i[1]),
-                                   _mm256_packs_epi32(i[2], i[3]));
-        bytes = _mm256_permutevar8x32_epi32(bytes, order);
-        _mm256_storeu_si256((void *)dst->q, bytes);
-        fours = _mm256_madd_epi16(_mm256_maddubs_epi16(ones8, bytes), ones16);
-        low = _mm256_castsi256_si128(fours);
-        high = _mm256_extracti128_si256(fours, 1);
-        low = _mm_hadd_epi32(low, high);
-        low = _mm_hadd_epi32(low, low);
-        sum[0] = _mm_extract_epi32(low, 0);
-        sum[1] = _mm_extract_epi32(low, 1);
-        dst->scale = largest / 127.0f;
-        dst->sum = dst->scale * (float)(sum[0] + sum[1]);
-        dst->neg8sum[0] = -8 * sum[0];
-        dst->neg8sum[1] = -8 * sum[1];
+        for (uint32_t h = 0; h < 2; h++)
+            sum[h] = quantize_half(dst, h, x + 16 * h);
+        dst->sum = q8_sum(dst->scale, sum);
     }
 }
 

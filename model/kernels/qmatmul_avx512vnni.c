@@ -3,9 +3,9 @@
  * One zmm of a panel holds 4 values along k of 16 rows; vpdpbusd multiplies
  * them by 4 activations, broadcast from memory, into 16 integer sums.  A block
  * is unpacked into 8 registers once for up to 8 tokens; its two halves are two
- * chains of four, which is what the two scales of Q6_K need and what hides the
- * instruction's latency when there is one token only.  The zero point costs
- * nothing: the integer sum starts at -zero * (sum of the activations). */
+ * chains of four, which is what the two scales of the activations need and what
+ * hides the instruction's latency when there is one token only.  The zero point
+ * costs nothing: the integer sum starts at -zero * (sum of the activations). */
 #include "model/kernels/kernels_fill.h"
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
@@ -16,34 +16,35 @@
 #define SUPER_BLOCKS (PANEL_SUPER / PANEL_BLOCK)
 #define LINE_BYTES 64u
 
+/* Returns the sum of q. */
+ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
+                                    const float *x)
+{
+    __m512 v = _mm512_loadu_ps(x);
+    float max = _mm512_reduce_max_ps(_mm512_abs_ps(v));
+    float inverse = max >= Q8_TINY ? 127.0f / max : 0;
+    __m512i q;
+    int32_t sum;
+
+    v = _mm512_mul_ps(v, _mm512_set1_ps(inverse));
+    v = _mm512_min_ps(_mm512_set1_ps(127.0f), v);
+    q = _mm512_cvtps_epi32(_mm512_max_ps(_mm512_set1_ps(-127.0f), v));
+    sum = _mm512_reduce_add_epi32(q);
+    _mm_storeu_si128((void *)(dst->q + 16 * h), _mm512_cvtepi32_epi8(q));
+    dst->scale[h] = max / 127.0f;
+    dst->neg8sum[h] = -8 * sum;
+    return sum;
+}
+
 static void quantize(struct q8_block *restrict dst, const float *restrict x,
                      uint32_t n_blocks)
 {
-    const __m512 most = _mm512_set1_ps(127.0f);
-    const __m512 least = _mm512_set1_ps(-127.0f);
-
     for (; n_blocks > 0; n_blocks--, dst++, x += PANEL_BLOCK) {
-        __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
-        float max = _mm512_reduce_max_ps(
-            _mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
-        __m512 inverse = _mm512_set1_ps(max >= Q8_TINY ? 127.0f / max : 0);
-        __m512i qa, qb;
-        int32_t sum_a, sum_b;
+        int32_t sum[2];
 
-        a = _mm512_max_ps(least,
-                          _mm512_min_ps(most, _mm512_mul_ps(a, inverse)));
-        b = _mm512_max_ps(least,
-                          _mm512_min_ps(most, _mm512_mul_ps(b, inverse)));
-        qa = _mm512_cvtps_epi32(a);
-        qb = _mm512_cvtps_epi32(b);
-        sum_a = _mm512_reduce_add_epi32(qa);
-        sum_b = _mm512_reduce_add_epi32(qb);
-        _mm_storeu_si128((void *)dst->q, _mm512_cvtepi32_epi8(qa));
-        _mm_storeu_si128((void *)(dst->q + 16), _mm512_cvtepi32_epi8(qb));
-        dst->scale = max / 127.0f;
-        dst->sum = dst->scale * (float)(sum_a + sum_b);
-        dst->neg8sum[0] = -8 * sum_a;
-        dst->neg8sum[1] = -8 * sum_b;
+        for (uint32_t h = 0; h < 2; h++)
+            sum[h] = quantize_half(dst, h, x + 16 * h);
+        dst->sum = q8_sum(dst->scale, sum);
     }
 }
 
@@ -177,18 +178,13 @@ ALWAYS_INLINE __m512 add_block(__m512 acc, const __m512i w[GROUPS],
                                const struct scales *s, const struct q8_block *x,
                                const struct panel_format f)
 {
-    __m512 xs = _mm512_set1_ps(x->scale);
-    __m512i first = half_dot(w, x, 0, f.zero);
-    __m512i second = half_dot(w, x, 1, f.zero);
+    UNROLL
+    for (uint32_t h = 0; h < 2; h++) {
+        __m512 scale = _mm512_mul_ps(s->s[h], _mm512_set1_ps(x->scale[h]));
+        __m512 dot = _mm512_cvtepi32_ps(half_dot(w, x, h, f.zero));
 
-    if (f.scales == SCALES_K6) {
-        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(first),
-                              _mm512_mul_ps(s->s[0], xs), acc);
-        return _mm512_fmadd_ps(_mm512_cvtepi32_ps(second),
-                               _mm512_mul_ps(s->s[1], xs), acc);
+        acc = _mm512_fmadd_ps(dot, scale, acc);
     }
-    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(first, second)),
-                          _mm512_mul_ps(s->s[0], xs), acc);
     if (f.scales == SCALES_DM || f.scales == SCALES_K)
         acc = _mm512_fnmadd_ps(s->m, _mm512_set1_ps(x->sum), acc);
     return acc;

@@ -26,44 +26,47 @@
 
 /* ---- activations ------------------------------------------------------- */
 
-/* Rounds 16 of them; returns their sum. */
-ALWAYS_INLINE int32_t round_half(int8_t *q, const float *x, float inverse)
+/* Returns the sum of q. */
+ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
+                                    const float *x)
 {
+    float32x4_t v[4], largest = vdupq_n_f32(0);
+    float max, inverse;
     int16x4_t narrow[4];
     int8x16_t all;
+    int32_t sum;
 
     UNROLL
     for (uint32_t i = 0; i < 4; i++) {
-        float32x4_t v = vmulq_n_f32(vld1q_f32(x + i * LANES), inverse);
-
-        v = vmaxnmq_f32(vdupq_n_f32(-127), vminnmq_f32(vdupq_n_f32(127), v));
-        narrow[i] = vmovn_s32(vcvtnq_s32_f32(v));
+        v[i] = vld1q_f32(x + i * LANES);
+        largest = vmaxnmq_f32(largest, vabsq_f32(v[i]));
+    }
+    max = vmaxnmvq_f32(largest);
+    inverse = max >= Q8_TINY ? 127.0f / max : 0;
+    UNROLL
+    for (uint32_t i = 0; i < 4; i++) {
+        v[i] = vminnmq_f32(vdupq_n_f32(127), vmulq_n_f32(v[i], inverse));
+        v[i] = vmaxnmq_f32(vdupq_n_f32(-127), v[i]);
+        narrow[i] = vmovn_s32(vcvtnq_s32_f32(v[i]));
     }
     all = vcombine_s8(vmovn_s16(vcombine_s16(narrow[0], narrow[1])),
                       vmovn_s16(vcombine_s16(narrow[2], narrow[3])));
-    vst1q_s8(q, all);
-    return vaddlvq_s8(all);
+    vst1q_s8(dst->q + 16 * h, all);
+    sum = vaddlvq_s8(all);
+    dst->scale[h] = max / 127.0f;
+    dst->neg8sum[h] = -8 * sum;
+    return sum;
 }
 
 static void quantize(struct q8_block *restrict dst, const float *restrict x,
                      uint32_t n_blocks)
 {
     for (uint32_t b = 0; b < n_blocks; b++, dst++, x += PANEL_BLOCK) {
-        float32x4_t largest = vdupq_n_f32(0);
-        float max, inverse;
         int32_t sum[2];
 
-        UNROLL
-        for (uint32_t i = 0; i < PANEL_BLOCK; i += LANES)
-            largest = vmaxnmq_f32(largest, vabsq_f32(vld1q_f32(x + i)));
-        max = vmaxnmvq_f32(largest);
-        inverse = max >= Q8_TINY ? 127.0f / max : 0;
-        sum[0] = round_half(dst->q, x, inverse);
-        sum[1] = round_half(dst->q + 16, x + 16, inverse);
-        dst->scale = max / 127.0f;
-        dst->sum = dst->scale * (float)(sum[0] + sum[1]);
-        dst->neg8sum[0] = -8 * sum[0];
-        dst->neg8sum[1] = -8 * sum[1];
+        for (uint32_t h = 0; h < 2; h++)
+            sum[h] = quantize_half(dst, h, x + 16 * h);
+        dst->sum = q8_sum(dst->scale, sum);
     }
 }
 
@@ -151,23 +154,19 @@ struct tile {
     uint32_t v0;                    /* its first vector of the panel */
 };
 
-/* acc = the products of halves [h0, h1) of block b. */
-ALWAYS_INLINE void dot_block(dots acc, const struct tile *o, uint32_t b,
-                             const uint8_t *block, struct shape f, uint32_t h0,
-                             uint32_t h1)
+/* acc = the products of half h of block b. */
+ALWAYS_INLINE void dot_half(dots acc, const struct tile *o, uint32_t b,
+                            const uint8_t *block, struct shape f, uint32_t h)
 {
-    int8x16_t x[TILE_TOKENS][2];
+    int8x16_t x[TILE_TOKENS];
 
     UNROLL
     for (uint32_t t = 0; t < f.tokens; t++) {
         int32_t start = 0;
 
-        UNROLL
-        for (uint32_t h = h0; h < h1; h++) {
-            x[t][h] = vld1q_s8(o->x[t][b].q + 16 * h);
-            if (f.bits != 8)
-                start += o->x[t][b].neg8sum[h] * (int32_t)(f.zero / 8);
-        }
+        x[t] = vld1q_s8(o->x[t][b].q + 16 * h);
+        if (f.bits != 8)
+            start = o->x[t][b].neg8sum[h] * (int32_t)(f.zero / 8);
         UNROLL
         for (uint32_t v = 0; v < f.vectors; v++)
             acc[t][v] = vdupq_n_s32(start);
@@ -176,103 +175,90 @@ ALWAYS_INLINE void dot_block(dots acc, const struct tile *o, uint32_t b,
     for (uint32_t g = 0; g < GROUPS; g++) {
         UNROLL
         for (uint32_t v = 0; v < f.vectors; v++) {
-            UNROLL
-            for (uint32_t h = h0; h < h1; h++) {
-                int8x16_t w = load_group(block, f.bits, h, g, o->v0 + v);
+            int8x16_t w = load_group(block, f.bits, h, g, o->v0 + v);
 
-                UNROLL
-                for (uint32_t t = 0; t < f.tokens; t++)
-                    acc[t][v] = dot_lane(acc[t][v], w, x[t][h], g);
-            }
+            UNROLL
+            for (uint32_t t = 0; t < f.tokens; t++)
+                acc[t][v] = dot_lane(acc[t][v], w, x[t], g);
         }
     }
 }
 
-/* sum += acc * s * the scale of the activations, for 4 rows. */
-ALWAYS_INLINE void add_scaled(sums sum, dots acc, const struct tile *o,
-                              uint32_t b, uint32_t v, float32x4_t s,
-                              struct shape f)
+/* Where the scales of block b lie for rows from 4 v on: `at` the halves, `own`
+ * the bytes of the K formats. */
+struct scales {
+    const uint8_t *at, *own;
+};
+
+ALWAYS_INLINE struct scales find_scales(const struct tile *o, uint32_t b,
+                                        uint32_t v, struct shape f)
 {
-    UNROLL
-    for (uint32_t t = 0; t < f.tokens; t++)
-        sum[t][v] = vfmaq_f32(sum[t][v], vcvtq_f32_s32(acc[t][v]),
-                              vmulq_n_f32(s, o->x[t][b].scale));
+    const uint32_t d = f.scales == SCALES_D || f.scales == SCALES_K6 ? 2 : 4;
+    struct scales s = {o->scales, o->scales};
+
+    if (f.scales == SCALES_D || f.scales == SCALES_DM)
+        s.at += b * d * PANEL_ROWS;
+    else
+        s.at += b / SUPER_BLOCKS * (d + 2 * SUPER_BLOCKS) * PANEL_ROWS;
+    s.own = s.at + d * PANEL_ROWS + b % SUPER_BLOCKS * 2 * PANEL_ROWS + v * 4;
+    s.at += v * 8;
+    return s;
 }
 
-/* sum += m * the sum of the activations. */
-ALWAYS_INLINE void add_min(sums sum, const struct tile *o, uint32_t b,
-                           uint32_t v, float32x4_t m, struct shape f)
+/* What half h of a block is multiplied by. */
+ALWAYS_INLINE float32x4_t load_scale(struct scales s, uint32_t h,
+                                     struct shape f)
 {
-    UNROLL
-    for (uint32_t t = 0; t < f.tokens; t++)
-        sum[t][v] = vfmaq_n_f32(sum[t][v], m, o->x[t][b].sum);
+    float32x4_t d = load_halves(s.at);
+
+    if (f.scales == SCALES_K)
+        return vmulq_f32(d, vcvtq_f32_s32(load_bytes(s.own)));
+    if (f.scales == SCALES_K6)
+        return vmulq_f32(
+            d, vcvtq_f32_s32(load_signed_bytes(s.own + h * PANEL_ROWS)));
+    return d;
 }
 
-/* D, DM and K: one scale a row and block. */
+/* What is added once for every activation. */
+ALWAYS_INLINE float32x4_t load_min(struct scales s, struct shape f)
+{
+    float32x4_t m = load_halves(s.at + 2 * PANEL_ROWS);
+
+    if (f.scales == SCALES_DM)
+        return m;
+    return vmulq_f32(vnegq_f32(m),
+                     vcvtq_f32_s32(load_bytes(s.own + PANEL_ROWS)));
+}
+
+/* One half after the other: the sums of both would not fit the registers. */
 ALWAYS_INLINE void add_block(sums sum, const struct tile *o, uint32_t b,
                              const uint8_t *block, struct shape f)
 {
-    const uint8_t *at = o->scales + o->v0 * 8;
-    const uint8_t *own = o->scales + 4 * PANEL_ROWS + o->v0 * 4;
-    dots acc;
-
-    dot_block(acc, o, b, block, f, 0, 2);
-    if (f.scales == SCALES_K)
-        at += b / SUPER_BLOCKS * (4 + 2 * SUPER_BLOCKS) * PANEL_ROWS;
-    else
-        at += b * (f.scales == SCALES_D ? 2 : 4) * PANEL_ROWS;
-    own += b / SUPER_BLOCKS * (4 + 2 * SUPER_BLOCKS) * PANEL_ROWS +
-           b % SUPER_BLOCKS * 2 * PANEL_ROWS;
     UNROLL
-    for (uint32_t v = 0; v < f.vectors; v++) {
-        float32x4_t s = load_halves(at + v * 8);
+    for (uint32_t h = 0; h < 2; h++) {
+        dots acc;
 
-        if (f.scales == SCALES_DM) {
-            float32x4_t m = load_halves(at + 2 * PANEL_ROWS + v * 8);
+        dot_half(acc, o, b, block, f, h);
+        UNROLL
+        for (uint32_t v = 0; v < f.vectors; v++) {
+            struct scales at = find_scales(o, b, o->v0 + v, f);
+            float32x4_t s = load_scale(at, h, f);
 
-            add_min(sum, o, b, v, m, f);
-        } else if (f.scales == SCALES_K) {
-            float32x4_t m = load_halves(at + 2 * PANEL_ROWS + v * 8);
-            int32x4_t whole_m = load_bytes(own + PANEL_ROWS + v * 4);
-
-            m = vmulq_f32(vnegq_f32(m), vcvtq_f32_s32(whole_m));
-            add_min(sum, o, b, v, m, f);
-            s = vmulq_f32(s, vcvtq_f32_s32(load_bytes(own + v * 4)));
+            UNROLL
+            for (uint32_t t = 0; t < f.tokens; t++)
+                sum[t][v] = vfmaq_f32(sum[t][v], vcvtq_f32_s32(acc[t][v]),
+                                      vmulq_n_f32(s, o->x[t][b].scale[h]));
         }
-        add_scaled(sum, acc, o, b, v, s, f);
     }
-}
-
-/* K6: the halves have their own integer scales, which stay in integers; one
- * after the other, or their sums would not fit the registers. */
-ALWAYS_INLINE void add_block_k6(sums sum, const struct tile *o, uint32_t b,
-                                const uint8_t *block, struct shape f)
-{
-    const uint8_t *super =
-        o->scales + b / SUPER_BLOCKS * (2 + 2 * SUPER_BLOCKS) * PANEL_ROWS;
-    const uint8_t *at = super + o->v0 * 8;
-    const uint8_t *own =
-        super + 2 * PANEL_ROWS + b % SUPER_BLOCKS * 2 * PANEL_ROWS + o->v0 * 4;
-    dots acc, second;
-
-    dot_block(acc, o, b, block, f, 0, 1);
+    if (f.scales != SCALES_DM && f.scales != SCALES_K)
+        return;
     UNROLL
     for (uint32_t v = 0; v < f.vectors; v++) {
-        int32x4_t scale = load_signed_bytes(own + v * 4);
+        float32x4_t m = load_min(find_scales(o, b, o->v0 + v, f), f);
 
         UNROLL
         for (uint32_t t = 0; t < f.tokens; t++)
-            acc[t][v] = vmulq_s32(acc[t][v], scale);
-    }
-    dot_block(second, o, b, block, f, 1, 2);
-    UNROLL
-    for (uint32_t v = 0; v < f.vectors; v++) {
-        int32x4_t scale = load_signed_bytes(own + PANEL_ROWS + v * 4);
-
-        UNROLL
-        for (uint32_t t = 0; t < f.tokens; t++)
-            acc[t][v] = vmlaq_s32(acc[t][v], second[t][v], scale);
-        add_scaled(sum, acc, o, b, v, load_halves(at + v * 8), f);
+            sum[t][v] = vfmaq_n_f32(sum[t][v], m, o->x[t][b].sum);
     }
 }
 
@@ -292,10 +278,7 @@ ALWAYS_INLINE void run_tile(float *const y[TILE_TOKENS], const struct tile *o,
             sum[t][v] = vdupq_n_f32(0);
     }
     for (uint32_t b = 0; b < n_blocks; b++) {
-        if (f.scales == SCALES_K6)
-            add_block_k6(sum, o, b, block, f);
-        else
-            add_block(sum, o, b, block, f);
+        add_block(sum, o, b, block, f);
         block += PANEL_ROWS * PANEL_BLOCK / 8 * f.bits;
     }
     UNROLL

@@ -9,26 +9,36 @@
 
 #define SUPER_BLOCKS (PANEL_SUPER / PANEL_BLOCK)
 
+/* Returns the sum of q. */
+static int32_t quantize_half(float *scale, int8_t *q, const float *x)
+{
+    float max = 0, inverse;
+    int32_t sum = 0;
+
+    for (uint32_t i = 0; i < 16; i++)
+        max = fmaxf(max, fabsf(x[i]));
+    *scale = max / 127.0f;
+    inverse = max >= Q8_TINY ? 127.0f / max : 0;
+    for (uint32_t i = 0; i < 16; i++) {
+        float v = fmaxf(-127.0f, fminf(127.0f, x[i] * inverse));
+
+        q[i] = (int8_t)nearbyintf(v);
+        sum += q[i];
+    }
+    return sum;
+}
+
 static void quantize(struct q8_block *restrict dst, const float *restrict x,
                      uint32_t n_blocks)
 {
     for (uint32_t b = 0; b < n_blocks; b++, dst++, x += PANEL_BLOCK) {
-        float max = 0, inverse;
-        int32_t sum[2] = {0, 0};
+        int32_t sum[2];
 
-        for (uint32_t i = 0; i < PANEL_BLOCK; i++)
-            max = fmaxf(max, fabsf(x[i]));
-        dst->scale = max / 127.0f;
-        inverse = max >= Q8_TINY ? 127.0f / max : 0;
-        for (uint32_t i = 0; i < PANEL_BLOCK; i++) {
-            float v = fmaxf(-127.0f, fminf(127.0f, x[i] * inverse));
-
-            dst->q[i] = (int8_t)nearbyintf(v);
-            sum[i / 16] += dst->q[i];
+        for (uint32_t h = 0; h < 2; h++) {
+            sum[h] = quantize_half(&dst->scale[h], dst->q + 16 * h, x + 16 * h);
+            dst->neg8sum[h] = -8 * sum[h];
         }
-        dst->sum = dst->scale * (float)(sum[0] + sum[1]);
-        dst->neg8sum[0] = -8 * sum[0];
-        dst->neg8sum[1] = -8 * sum[1];
+        dst->sum = q8_sum(dst->scale, sum);
     }
 }
 
@@ -102,8 +112,8 @@ static float dot(const struct row *w, const struct q8_block *x,
         scales_at(w, b, s, &m);
         for (uint32_t k = 0; k < PANEL_BLOCK; k++)
             dots[k / 16] += (q_at(w, b, k) - (int)w->f.zero) * x->q[k];
-        sum += ((double)s[0] * dots[0] + (double)s[1] * dots[1]) *
-               (double)x->scale;
+        for (uint32_t h = 0; h < 2; h++)
+            sum += (double)s[h] * dots[h] * (double)x->scale[h];
         sum -= (double)m * (double)x->sum;
     }
     return (float)sum;

@@ -84,7 +84,8 @@ static double bound(const struct weights *w, const struct q8_block *x,
 
         for (uint32_t i = 0; i < PANEL_BLOCK; i++)
             largest = fmax(largest, fabs((double)at[i]));
-        sum += largest * 32 * 127 * 4 * (double)x[b].scale;
+        sum += largest * 32 * 127 * 4 *
+               fmax((double)x[b].scale[0], (double)x[b].scale[1]);
     }
     return 1e-6 * sqrt((double)n_blocks) * sum;
 }
@@ -175,7 +176,7 @@ TEST(the_reference_is_the_decoded_weights_times_the_activations)
 
             for (uint32_t k = 0; k < cols; k++)
                 sum += (double)w.rows[(size_t)j * cols + k] *
-                       (double)q[k / PANEL_BLOCK].scale *
+                       (double)q[k / PANEL_BLOCK].scale[k % PANEL_BLOCK / 16] *
                        q[k / PANEL_BLOCK].q[k % PANEL_BLOCK];
             check_near(y[j], (float)sum, bound(&w, q, j, n_blocks), isa_ref,
                        dtype_name(t), j);
@@ -210,10 +211,11 @@ TEST(quantize_is_the_same_bits_on_every_instruction_set)
             got = quantized(k, x, n, PANEL_BLOCK);
             for (uint32_t b = 0; b < n; b++) {
                 for (uint32_t j = 0; j < PANEL_BLOCK; j++) {
-                    float back = want[b].scale * (float)want[b].q[j];
+                    float scale = want[b].scale[j / 16];
+                    float back = scale * (float)want[b].q[j];
 
                     check_near(back, x[b * PANEL_BLOCK + j],
-                               0.5001 * (double)want[b].scale + 1e-30, isa_ref,
+                               0.5001 * (double)scale + 1e-30, isa_ref,
                                "quantize", j);
                 }
             }

@@ -31,14 +31,15 @@ enum { QUANTISED = N_KV_FORMATS };
  * which moves one token a lot: measured on the checkpoints 2.5e-3 on average
  * and 0.3 at most as F16, 3.2e-2 and 1.4 as Q8.  Q8 may change greedy tokens of
  * checkpoints with random weights, not of the demo.  Quantised weights meet
- * activations of 8 bits: measured 4.1e-2 on average. */
+ * activations of 8 bits: measured 3.8e-2 on average; and where a float product
+ * was rounded otherwise, an activation may round to the next integer. */
 static const struct bar {
     float each, mean, self;
 } bars[] = {
     [KV_F32] = {1e-3f, 1e-3f, 1e-4f},
     [KV_F16] = {0.5f, 5e-3f, 1e-3f},
     [KV_Q8] = {2.0f, 5e-2f, 1e-2f},
-    [QUANTISED] = {1.0f, 5e-2f, 1e-3f},
+    [QUANTISED] = {1.0f, 5e-2f, 5e-2f},
 };
 
 /* What one golden says. */
