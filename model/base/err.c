@@ -55,6 +55,20 @@ static size_t cut_context(struct err *err, size_t n_reason)
     return keep;
 }
 
+/* Puts text[0 .. n) at out[0 .. room], the terminator included; what does not
+ * fit is taken out of the middle, because the reason is at the end. */
+static void put_reason(char *out, size_t room, const char *text, size_t n)
+{
+    if (n <= room) {
+        memcpy(out, text, n + 1);
+        return;
+    }
+    size_t head = room / 4, tail = room - head - 3;
+    memcpy(out, text, head);
+    memcpy(out + head, "...", 3);
+    memcpy(out + head + 3, text + n - tail, tail + 1);
+}
+
 int err_wrap(struct err *err, const char *fmt, ...)
 {
     if (err == NULL)
@@ -67,10 +81,9 @@ int err_wrap(struct err *err, const char *fmt, ...)
     put_text(err, fmt, ap);
     va_end(ap);
 
-    size_t used = cut_context(err, strlen(inner));
-    int n = snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
-    if (n >= (int)(sizeof err->text - used))
-        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    size_t n = strlen(inner), used = cut_context(err, n);
+    memcpy(err->text + used, ": ", 2);
+    put_reason(err->text + used + 2, sizeof err->text - used - 3, inner, n);
     return -(int)err->class_;
 }
 
