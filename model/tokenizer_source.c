@@ -83,10 +83,8 @@ static int read_id(const struct gguf *g, const char *key, token_id *out,
     int found = gguf_u32(g, key, &id, err);
     if (found <= 0)
         return found;
-    if (id > INT32_MAX)
-        return err_set(err, ERR_FORMAT, "%s is %u, expected a token", key,
-                       (unsigned)id);
-    *out = (token_id)id;
+    /* -1 as a u32 is how converters write "none". */
+    *out = id <= INT32_MAX ? (token_id)id : TOKEN_NONE;
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/base/log.h"
+#include "model/base/utf8.h"
 
 #define ARCH "lfm2moe."
 #define MAX_LAYERS 1024u /* as hparams.c */
@@ -14,6 +15,7 @@ struct reader {
     const struct gguf *g;
     json_t *config; /* owned by the caller */
     uint32_t n_layers;
+    bool failed; /* memory was short: a field is not there */
     struct err *err;
 };
 
@@ -45,10 +47,20 @@ static const struct {
     {ARCH "expert_weights_scale", "routed_scaling_factor"},
 };
 
+static void set(struct reader *r, json_t *object, const char *field,
+                json_t *value)
+{
+    r->failed |= json_object_set_new(object, field, value) != 0;
+}
+
+static void append(struct reader *r, json_t *list, json_t *value)
+{
+    r->failed |= json_array_append_new(list, value) != 0;
+}
+
 static void put(struct reader *r, const char *field, json_t *value)
 {
-    /* A failure shows as a field that is missing, or in the check after. */
-    (void)json_object_set_new(r->config, field, value);
+    set(r, r->config, field, value);
 }
 
 static void put_int(struct reader *r, const char *field, uint64_t value)
@@ -183,8 +195,7 @@ static int read_kinds(struct reader *r)
             scalar ? layer_tensor(r->g, i, "attn_q.weight") != NULL ||
                          layer_tensor(r->g, i, "attn_qkv.weight") != NULL
                    : list[i] != 0;
-        (void)json_array_append_new(
-            types, json_string(attention ? "full_attention" : "conv"));
+        append(r, types, json_string(attention ? "full_attention" : "conv"));
     }
     put(r, "layer_types", types);
     put_int(r, "num_key_value_heads", heads != 0 ? heads : 1);
@@ -274,19 +285,19 @@ static int read_scaling(struct reader *r, json_t *rope)
     int found = gguf_text(r->g, ARCH "rope.scaling.type", &type, r->err);
     if (found <= 0 || (type.n == 4 && memcmp(type.bytes, "none", 4) == 0))
         return found < 0 ? found : 0;
-    (void)json_object_set_new(rope, "rope_type",
-                              json_stringn(type.bytes, type.n));
+    if (!utf8_valid(type.bytes, type.n))
+        return err_set(r->err, ERR_FORMAT,
+                       "key " ARCH "rope.scaling.type is not UTF-8");
+    set(r, rope, "rope_type", json_stringn(type.bytes, type.n));
     found = gguf_u32(r->g, ARCH "rope.scaling.original_context_length", &length,
                      r->err);
     if (found == 1)
-        (void)json_object_set_new(rope, "original_max_position_embeddings",
-                                  json_integer(length));
+        set(r, rope, "original_max_position_embeddings", json_integer(length));
     for (size_t i = 0; i < sizeof rope_floats / sizeof *rope_floats; i++) {
         if (found >= 0)
             found = gguf_f64(r->g, rope_floats[i].key, &value, r->err);
         if (found == 1)
-            (void)json_object_set_new(rope, rope_floats[i].field,
-                                      json_real(value));
+            set(r, rope, rope_floats[i].field, json_real(value));
     }
     return found < 0 ? found : 0;
 }
@@ -298,8 +309,8 @@ static int read_rope(struct reader *r)
     if (found <= 0)
         return found < 0 ? found : missing(r, ARCH "rope.freq_base");
     json_t *rope = json_object();
-    (void)json_object_set_new(rope, "rope_theta", json_real(theta));
-    (void)json_object_set_new(rope, "rope_type", json_string("default"));
+    set(r, rope, "rope_theta", json_real(theta));
+    set(r, rope, "rope_type", json_string("default"));
     int rc = read_scaling(r, rope);
     put(r, "rope_parameters", rope);
     return rc;
@@ -335,7 +346,7 @@ static int read_tokens(struct reader *r)
         if (found < 0)
             return found;
         if (found == 1 && id <= INT32_MAX && id != last)
-            (void)json_array_append_new(list, json_integer(id));
+            append(r, list, json_integer(id));
         last = id;
     }
     return 0;
@@ -358,7 +369,7 @@ static int translate(struct reader *r)
         json_object_get(r->config, "num_dense_layers"));
     snprintf(name, sizeof name, "blk.%" PRIu64 ".exp_probs_b.bias", n_dense);
     put(r, "use_expert_bias", json_boolean(gguf_find(r->g, name) != NULL));
-    return rc;
+    return rc == 0 && r->failed ? err_nomem(r->err, "the model's numbers") : rc;
 }
 
 /* The refused field goes by the name of its key. */

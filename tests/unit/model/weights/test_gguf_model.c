@@ -140,6 +140,35 @@ TEST(other_models_and_wrong_numbers_are_refused)
     refused(b, "more than num_experts");
 }
 
+TEST(numbers_survive_the_failure_of_allocations)
+{
+    UNUSED_STATE;
+    struct gguf *g;
+    assert_int_equal(gguf_open(&g, ALIASES, NULL), 0);
+    size_t before = mem_live_count();
+    for (long nth = 0;; nth++) {
+        struct hparams hp;
+        fault_alloc_at(nth);
+        int rc = hparams_from_gguf(&hp, g, NULL);
+        long hits = fault_hits();
+        fault_alloc_at(-1);
+        hparams_deinit(&hp);
+        assert_int_equal(mem_live_count(), before);
+        assert_int_equal(rc, hits > 0 ? -ERR_NOMEM : 0);
+        if (hits == 0)
+            break;
+    }
+    gguf_close(g);
+}
+
+TEST(a_scaling_that_is_no_text_is_refused)
+{
+    UNUSED_STATE;
+    struct bytes b = read_file(ALIASES);
+    memcpy(value(b, "lfm2moe.rope.scaling.type") + 8, "\xFF", 1);
+    refused(b, "rope.scaling.type is not UTF-8");
+}
+
 TEST(the_tensor_is_right_about_the_dense_width)
 {
     UNUSED_STATE;
@@ -506,6 +535,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_keys_are_the_models_numbers),
         cmocka_unit_test(other_models_and_wrong_numbers_are_refused),
+        cmocka_unit_test(numbers_survive_the_failure_of_allocations),
+        cmocka_unit_test(a_scaling_that_is_no_text_is_refused),
         cmocka_unit_test(the_tensor_is_right_about_the_dense_width),
         cmocka_unit_test(the_recommended_sampling_is_read),
         cmocka_unit_test(sampling_out_of_range_goes_by_the_name_of_its_key),
