@@ -78,7 +78,7 @@ void prepare_describe_defaults(struct buf *out, const struct model *m)
                (double)p.temperature, (double)p.top_p, p.top_k, (double)p.min_p,
                (double)p.repetition_penalty);
     if (names_sampling(&m->gen))
-        buf_puts(out, "generation_config.json)");
+        buf_puts(out, "the model's own)");
     else
         buf_printf(out, "recommended for %s)", family_of(&m->hp)->name);
 }

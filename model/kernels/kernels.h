@@ -140,8 +140,8 @@ static inline float q8_sum(const float scale[2], const int32_t sum[2])
 }
 
 /* dst[b] = x[32 b .. 32 b + 32), rounded to nearest, ties to even;
- * zeros for a half below Q8_TINY.  x is finite: otherwise the numbers are
- * unspecified. Every instruction set gives the same bits. */
+ * zeros for a half below Q8_TINY.  Every instruction set gives the same bits,
+ * except where x is not finite: then q is any number from -127 to 127. */
 typedef void quantize_fn(struct q8_block *restrict dst, const float *restrict x,
                          uint32_t n_blocks);
 

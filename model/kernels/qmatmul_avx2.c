@@ -138,7 +138,8 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
     for (uint32_t i = 0; i < 2; i++) {
         v[i] =
             _mm256_min_ps(_mm256_set1_ps(127.0f), _mm256_mul_ps(v[i], inverse));
-        q[i] = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_set1_ps(-127.0f), v[i]));
+        /* Of a NaN the second is taken. */
+        q[i] = _mm256_cvtps_epi32(_mm256_max_ps(v[i], _mm256_set1_ps(-127.0f)));
     }
     /* Packing works on the halves of a register: their order is put right. */
     all = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xd8);

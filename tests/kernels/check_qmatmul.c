@@ -227,6 +227,35 @@ TEST(quantize_is_the_same_bits_on_every_instruction_set)
     }
 }
 
+TEST(what_is_not_finite_stays_in_range)
+{
+    UNUSED_STATE;
+    const float odd[] = {NAN, -NAN, INFINITY, -INFINITY};
+
+    for (uint32_t i = 0; kernels_isa(i) != NULL; i++) {
+        for (uint32_t round = 0; round < 8; round++) {
+            float *x = check_floats(PANEL_BLOCK);
+            struct q8_block *got;
+
+            for (uint32_t j = 0; j < PANEL_BLOCK; j++)
+                if (round < 4 || j == 5)
+                    x[j] = odd[round % 4];
+            got = quantized(check_isa(kernels_isa(i)), x, 1, PANEL_BLOCK);
+            for (uint32_t h = 0; h < 2; h++) {
+                int32_t sum = 0;
+
+                for (uint32_t j = 16 * h; j < 16 * h + 16; j++) {
+                    assert_true(got->q[j] >= -127);
+                    sum += got->q[j];
+                }
+                assert_int_equal(got->neg8sum[h], -8 * sum);
+            }
+            free(x);
+            free(got);
+        }
+    }
+}
+
 TEST(a_token_is_the_same_bits_whatever_the_batch_and_the_slice)
 {
     UNUSED_STATE;
@@ -329,6 +358,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(
             the_reference_is_the_decoded_weights_times_the_activations),
         cmocka_unit_test(quantize_is_the_same_bits_on_every_instruction_set),
+        cmocka_unit_test(what_is_not_finite_stays_in_range),
         cmocka_unit_test(
             a_token_is_the_same_bits_whatever_the_batch_and_the_slice),
     };
