@@ -338,18 +338,17 @@ static int read_tokens(struct reader *r)
     if (rc != 0)
         return rc;
     json_t *list = json_array();
-    put(r, "eos_token_id", list);
     uint32_t last = UINT32_MAX;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 && rc == 0; i++) {
         uint32_t id = UINT32_MAX;
         int found = gguf_u32(r->g, ends[i], &id, r->err);
-        if (found < 0)
-            return found;
         if (found == 1 && id <= INT32_MAX && id != last)
             append(r, list, json_integer(id));
         last = id;
+        rc = found < 0 ? found : 0;
     }
-    return 0;
+    put(r, "eos_token_id", list); /* last: a failure frees it */
+    return rc;
 }
 
 /* ---- the whole --------------------------------------------------------- */
