@@ -200,7 +200,9 @@ typedef void rope_fn(float *restrict x, const float *restrict cos,
  *
  * A row's bits depend on its query and on what is stored for the positions up
  * to its own, never on the other rows of the run (as long as the values that
- * those see are finite): a prompt cut into other runs gives the same.  What lies behind the last position may be anything.
+ * those see are finite): a prompt cut into other runs gives the same.  What
+ * lies behind the last position may be anything.
+ *
  * |out - out_ref| <= 4e-5 * max_p |value[p]| while scores are below 30 and
  * positions below 10,000. */
 typedef void attend_fn(const struct attend_run *run);
