@@ -157,8 +157,9 @@ TEST(a_reply_is_the_same_and_only_what_nobody_computed_is_computed)
         uint32_t want = known > FAKE_REPLAY ? known - FAKE_REPLAY : 0;
         const struct heard *h = rig_say(&rig, &calls[0], job_of(i));
         check_reply(i, &calls[0]);
-        /* Other choices too leave their tokens. */
-        if (h->n_cached < want)
+        /* Other choices too leave their tokens; of many roots only some are
+         * looked at. */
+        if (known >= KV_BLOCK_TOKENS && h->n_cached < want)
             fail_msg("case %u: %u tokens are cached, not %u", i, h->n_cached,
                      want);
         assert_true(h->n_cached < samples[i].n_prompt);
