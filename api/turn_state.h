@@ -33,6 +33,7 @@ struct turn {
     bool began;     /* the stream's headers are out */
     bool paused;    /* the reader is slow */
     bool parsed;    /* one of the requests is to be deinited */
+    uint64_t tenant; /* cache_salt of jobs whose request names none */
     struct chat_request chat;
     struct completion_request completion;
     struct speech_options speech;
