@@ -22,10 +22,21 @@ void rig_init(struct rig *rig, uint32_t n_blocks,
         fail_msg("%s", err.text);
 }
 
+void rig_init_model(struct rig *rig, struct model *model,
+                    const struct engine_options *options)
+{
+    struct err err;
+    memset(rig, 0, sizeof *rig);
+    assert_int_equal(sem_init(&rig->woken, 0, 0), 0);
+    if (engine_new(&rig->engine, model, options, rig_wake, rig, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
 void rig_deinit(struct rig *rig)
 {
     engine_free(rig->engine);
-    fake_model_deinit(&rig->model);
+    if (rig->model.face.cache != NULL)
+        fake_model_deinit(&rig->model);
     (void)sem_destroy(&rig->woken);
 }
 

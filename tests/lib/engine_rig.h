@@ -38,13 +38,16 @@ struct call {
 };
 
 struct rig {
-    struct fake_model model;
+    struct fake_model model; /* face.cache is NULL beside a real one */
     struct engine *engine;
     sem_t woken;
 };
 
 void rig_init(struct rig *rig, uint32_t n_blocks,
               const struct engine_options *options);
+/* Over a real model, which is the caller's and outlives the rig. */
+void rig_init_model(struct rig *rig, struct model *model,
+                    const struct engine_options *options);
 void rig_deinit(struct rig *rig);
 engine_wake_fn rig_wake;
 
