@@ -322,9 +322,8 @@ void cache_remember(struct cache *c, struct cache_seq *seq,
 uint32_t cache_n_shared(const struct cache *c, const struct cache_seq *seq)
 {
     uint32_t i = 0;
-    while (i < seq->n_blocks &&
-           c->kv.refs[seq->blocks[i]] >
-               1u + prefix_has(&c->prefix, seq->blocks[i]))
+    while (i < seq->n_blocks && c->kv.refs[seq->blocks[i]] >
+                                    1u + prefix_has(&c->prefix, seq->blocks[i]))
         i++;
     return i;
 }

@@ -80,8 +80,8 @@ int cache_open(struct cache *c, struct cache_seq *seq);
 
 /* Makes room for `n_tokens_total` positions counted from 0.  All or nothing: on
  * CACHE_FULL (no free block, or beyond cap_blocks) `seq` is as it was.  Asking
- * for fewer than it has does nothing.  What was not used for longest is forgotten
- * when no block is free otherwise. */
+ * for fewer than it has does nothing.  What was not used for longest is
+ * forgotten when no block is free otherwise. */
 int cache_reserve(struct cache *c, struct cache_seq *seq,
                   uint32_t n_tokens_total);
 

@@ -110,11 +110,10 @@ uint32_t prefix_best_child(const struct prefix *p, uint32_t parent,
 {
     uint32_t best = PREFIX_NONE, b = first_child(p, parent, salt);
     *n_common = 0;
-    for (uint32_t i = 0;
-         b != PREFIX_NONE && *n_common < n && i < MAX_LOOKED_AT; i++) {
+    for (uint32_t i = 0; b != PREFIX_NONE && *n_common < n && i < MAX_LOOKED_AT;
+         i++) {
         const struct prefix_node *node = &p->nodes[b];
-        uint32_t k =
-            is_child(node, parent, salt) ? common(node, tokens, n) : 0;
+        uint32_t k = is_child(node, parent, salt) ? common(node, tokens, n) : 0;
         if (k > *n_common) {
             *n_common = k;
             best = b;

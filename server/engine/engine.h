@@ -103,7 +103,7 @@ struct engine_stats {
     uint64_t prefix_query_tokens, prefix_hit_tokens, prefix_evictions;
     uint64_t jobs_accepted, jobs_refused, jobs_cancelled, jobs_finished,
         jobs_failed;
-    uint32_t running, waiting; /* sequences */
+    uint32_t running, waiting;          /* sequences */
     uint32_t free_blocks, total_blocks; /* free: with those only cached */
     uint64_t last_step_us; /* clock_now_us() at its end; 0 before */
 };

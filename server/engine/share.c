@@ -123,8 +123,8 @@ void share_remember(struct sharing *sh, struct sequence *seq)
 uint32_t share_n_replay(const struct sequence *seq)
 {
     const struct sched_entry *s = &seq->sched;
-    uint32_t left = seq->n_kept > s->n_computed ? seq->n_kept - s->n_computed
-                                                : 0;
+    uint32_t left =
+        seq->n_kept > s->n_computed ? seq->n_kept - s->n_computed : 0;
     return left < s->n_planned ? left : s->n_planned;
 }
 

@@ -12,7 +12,7 @@ void rig_wake(void *user)
 }
 
 void rig_init(struct rig *rig, uint32_t n_blocks,
-                     const struct engine_options *options)
+              const struct engine_options *options)
 {
     struct err err;
     assert_int_equal(sem_init(&rig->woken, 0, 0), 0);

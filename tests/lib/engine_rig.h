@@ -1,4 +1,5 @@
-/* engine_rig.h -- an engine over a model without weights, and ears for its jobs.
+/* engine_rig.h -- an engine over a model without weights, and ears for its
+ * jobs.
  *
  * The test is the loop thread: it waits for the wake and dispatches.  All abort
  * the test when something is not as it must be. */

@@ -32,8 +32,7 @@ struct columns {
 static struct columns *columns_of(struct fake_model *m,
                                   const struct cache_seq *seq)
 {
-    void *columns =
-        conv_state_columns(cache_conv(m->face.cache), seq->slot, 0);
+    void *columns = conv_state_columns(cache_conv(m->face.cache), seq->slot, 0);
     return columns;
 }
 

@@ -378,8 +378,7 @@ static const char *one_step(struct sim *sim)
     for (uint32_t i = 0; i < plan->n_items; i++)
         advance(sim, owner(plan->items[i]));
     for (uint32_t i = 0; i < sim->s.n_running; i++)
-        remember(sim, owner(sim->s.running[i]),
-                 sim->s.running[i]->n_computed);
+        remember(sim, owner(sim->s.running[i]), sim->s.running[i]->n_computed);
     return NULL;
 }
 

@@ -246,7 +246,8 @@ TEST(text_is_whole_characters_and_special_tokens_are_hidden_unless_kept)
     rig_init(&rig, 20, &roomy);
     expect_text(rig_say(&rig, &call, rig_counting_job(FAKE_HALF_1 - 1, 3)),
                 "z\xc3\xa9");
-    expect_text(rig_say(&rig, &call, rig_counting_job(FAKE_HALF_1, 1)), "\xef\xbf\xbd");
+    expect_text(rig_say(&rig, &call, rig_counting_job(FAKE_HALF_1, 1)),
+                "\xef\xbf\xbd");
     expect_text(rig_say(&rig, &call, rig_counting_job(FAKE_HEAR, 2)), "--");
     struct job *job = rig_counting_job(FAKE_HEAR, 2);
     job->keep_ids = &keep;
@@ -488,7 +489,8 @@ TEST(refuses_what_can_never_be_served)
     struct rig rig;
     rig_init(&rig, 4, &options);
     assert_int_equal(engine_context_tokens(rig.engine), 4 * 32);
-    assert_int_equal(refusal(&rig, rig_counting_job(FAKE_A, 127)), -ERR_CONTEXT);
+    assert_int_equal(refusal(&rig, rig_counting_job(FAKE_A, 127)),
+                     -ERR_CONTEXT);
     assert_int_equal(refusal(&rig, rig_counting_job(FAKE_A, UINT32_MAX)),
                      -ERR_CONTEXT);
     assert_int_equal(refusal(&rig, rig_counting_job(1000, 3)), -ERR_INVALID);

@@ -65,8 +65,8 @@ static struct job *job_of(uint32_t i)
 {
     const struct sample *s = &samples[i];
     struct job *job = rig_counting_job(FAKE_A, s->max_tokens);
-    job->prompt = arena_dup(job->arena, s->tokens,
-                            s->n_prompt * sizeof *s->tokens);
+    job->prompt =
+        arena_dup(job->arena, s->tokens, s->n_prompt * sizeof *s->tokens);
     job->n_prompt = s->n_prompt;
     job->n_choices = s->n_choices;
     job->params.temperature = 1.0f;
