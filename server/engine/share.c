@@ -86,6 +86,9 @@ void share_before_plan(struct sharing *sh, struct scheduler *s)
     if (!sh->on)
         return;
     match_waiting(sh, s);
+    /* Nobody will be evicted: each needs a block at most. */
+    if (s->n_waiting == 0 && s->n_running <= cache_free_blocks(sh->cache))
+        return;
     for (uint32_t i = 0; i < s->n_running; i++)
         s->running[i]->n_shared =
             cache_n_shared(sh->cache, &sequence_of(s->running[i])->cache);

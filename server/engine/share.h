@@ -34,7 +34,7 @@ struct sharing {
 };
 
 /* Sets n_computed and n_shared of the first waiting entries, and n_shared of
- * the running ones. */
+ * the running ones if the plan may evict one. */
 void share_before_plan(struct sharing *sh, struct scheduler *s);
 void share_after_plan(struct sharing *sh);
 
