@@ -102,6 +102,24 @@ def test_the_next_turn_a_branch_and_a_stream_go_on_from_the_last(start):
     assert d.stop() == 0
 
 
+def test_an_agent_goes_on_from_the_call_it_wrote(demo_golden, start):
+    case = next(c for c in demo_golden["cases"]
+                if "<|tool_call_start|>" in c["completion"])
+    d = start()
+    body = {"messages": case["messages"], "tools": case["tools"],
+            "temperature": 0, "repetition_penalty": 1.0, "max_tokens": 64}
+    answer = ask(d, body)
+    said = answer["choices"][0]["message"]
+    call = said["tool_calls"][0]
+    known = answer["usage"]["total_tokens"]
+    answer = ask(d, {**body, "messages": body["messages"] + [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": "18 degrees"},
+    ]})
+    assert usage(answer)[1] >= known - 16  # of a call of 10 tokens
+    assert d.stop() == 0
+
+
 def test_keys_and_salts_share_nothing(start):
     d = start("--api-key", "alpha,beta")
     body = chat("Where is the bridge?")
