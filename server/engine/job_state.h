@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "model/base/list.h"
 #include "model/text/stop.h"
@@ -34,6 +35,8 @@ struct job_state {
     bool failed, dirty; /* an EVENT_ERROR was sent; events since the last
                            publishing */
     size_t worst_bytes; /* ring bytes of the largest event */
+    uint64_t arrived_us; /* clock_now_us() at its submit; const */
+    bool started;        /* some choice was in a plan */
 };
 
 #endif
