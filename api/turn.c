@@ -59,8 +59,7 @@ static void turn_free(struct turn *t)
 static uint32_t retry_s(const struct api *api, const struct err *err)
 {
     bool is_full = err->class_ == ERR_BUSY;
-    bool is_late =
-        err->class_ == ERR_UNAVAILABLE && api->phase == API_SERVING;
+    bool is_late = err->class_ == ERR_UNAVAILABLE && api->phase == API_SERVING;
     return is_full || is_late ? engine_retry_s(api->engine) : 0;
 }
 

@@ -31,7 +31,7 @@ struct histogram {
     const uint64_t *edges; /* [n_edges], borrowed, rising; an edge belongs to
                               the bucket below it */
     uint32_t n_edges;
-    uint32_t unit; /* a power of ten */
+    uint32_t unit;                                 /* a power of ten */
     atomic_ullong counts[HISTOGRAM_MAX_EDGES + 1]; /* last: above all edges */
     atomic_ullong sum;
 };

@@ -51,6 +51,6 @@ void process_usage(struct process_usage *out)
     };
     read_memory(out);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        out->max_fds = limit.rlim_cur < UINT32_MAX ? (uint32_t)limit.rlim_cur
-                                                   : UINT32_MAX;
+        out->max_fds =
+            limit.rlim_cur < UINT32_MAX ? (uint32_t)limit.rlim_cur : UINT32_MAX;
 }

@@ -432,8 +432,8 @@ int main(void)
         cmocka_unit_test(an_end_is_what_was_told),
         cmocka_unit_test_setup_teardown(
             the_wait_is_the_line_at_the_pace_of_the_ends, at_noon, real_time),
-        cmocka_unit_test_setup_teardown(a_batch_that_ends_in_one_step_is_a_batch,
-                                        at_noon, real_time),
+        cmocka_unit_test_setup_teardown(
+            a_batch_that_ends_in_one_step_is_a_batch, at_noon, real_time),
         cmocka_unit_test_setup_teardown(
             ends_that_stay_away_make_the_wait_longer, at_noon, real_time),
         cmocka_unit_test(an_engine_tells_what_it_has_done),
