@@ -18,12 +18,14 @@
 #include "server/engine/job_state.h"
 #include "server/engine/mailbox.h"
 #include "server/engine/observe.h"
+#include "server/engine/pace.h"
 #include "server/engine/scheduler.h"
 #include "server/engine/sequence.h"
 
 #define DEFAULT_RING_BYTES ((size_t)64 * 1024)
 #define MAX_CHOICES 1024u
-#define STALLED_LOOK_MS 50u /* how late a stalled job meets its deadline */
+#define LEAST_MIXED_TOKENS 16u /* fewer waste the weights they read */
+#define STALLED_LOOK_MS 50u    /* how late a stalled job meets its deadline */
 
 struct counters {
     atomic_ullong steps, tokens_prompt, tokens_generated, preemptions;
@@ -50,6 +52,7 @@ struct engine {
 
     /* Engine thread. */
     struct scheduler scheduler;
+    struct pace pace;
     struct emitter emitter;
     struct batch *batch; /* owned */
     struct list jobs;    /* job_state.node; a reference each */
@@ -285,23 +288,36 @@ static void read_batch(struct engine *e, const struct plan *plan)
     add(&e->count.tokens_prompt, n_prompt);
 }
 
+/* Forward and what it says, timed for the steps to come. */
+static void compute(struct engine *e, const struct plan *plan)
+{
+    uint32_t n_decodes = 0;
+    for (uint32_t i = 0; i < plan->n_items; i++)
+        n_decodes += plan->items[i]->n_planned == 1;
+    const uint32_t n_prompt = e->batch->n_tokens - n_decodes;
+    const uint64_t start = clock_now_us();
+    e->model.forward(e->model.ctx, e->batch);
+    read_batch(e, plan);
+    const uint64_t end = clock_now_us();
+    pace_learn(&e->pace, end - start, n_decodes, n_prompt);
+    add(&e->count.steps, 1);
+    atomic_store_explicit(&e->count.last_step_us, end, memory_order_relaxed);
+}
+
 /* False when there was nothing to compute. */
 static bool step(struct engine *e)
 {
     receive(e);
     alloc_forbid("engine step");
     measure_room(e);
+    e->scheduler.mixed_tokens = pace_prompt_tokens(&e->pace, LEAST_MIXED_TOKENS,
+                                                   e->options.max_step_tokens);
     const struct plan *plan =
         scheduler_plan(&e->scheduler, cache_free_blocks(e->model.cache));
     const bool worked = plan->n_items > 0;
     fill_batch(e, plan);
-    if (worked) {
-        e->model.forward(e->model.ctx, e->batch);
-        read_batch(e, plan);
-        add(&e->count.steps, 1);
-        atomic_store_explicit(&e->count.last_step_us, clock_now_us(),
-                              memory_order_relaxed);
-    }
+    if (worked)
+        compute(e, plan);
     add(&e->count.preemptions, plan->n_evicted);
     alloc_permit();
     publish(e);
@@ -394,6 +410,7 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
     e->wake_user = wake_user;
     list_init(&e->jobs);
     observer_init(&e->seen, model->ctx_tokens);
+    pace_init(&e->pace, options->target_gap_ms);
     int rc = settle_options(&e->options, model, err);
     if (rc != 0)
         goto free_engine;

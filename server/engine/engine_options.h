@@ -19,6 +19,9 @@ struct engine_options {
     uint32_t max_logit_rows;  /* per forward; raised to max_sequences if less.
                                  More rows make prompt logprobs faster, and
                                  cost n_vocab floats each */
+    uint32_t target_gap_ms;   /* a step that decodes takes no prompt tokens
+                                 beyond what keeps it under this; 0: three
+                                 times what decoding alone takes */
     uint32_t ring_bytes;      /* per job, for events not yet delivered; 0 is
                                  the default, raised to what one step needs */
 };

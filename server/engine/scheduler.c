@@ -26,6 +26,7 @@ int scheduler_init(struct scheduler *s, const struct sched_limits *limits,
                        "tokens and %u logit rows",
                        n, limits->max_tokens, limits->max_rows);
     s->limits = *limits;
+    s->mixed_tokens = limits->max_tokens;
     list_init(&s->waiting);
     s->running = mem_calloc(n, sizeof *s->running);
     s->plan.evicted = mem_calloc(n, sizeof *s->plan.evicted);
@@ -312,6 +313,8 @@ const struct plan *scheduler_plan(struct scheduler *s, uint32_t free_blocks)
     for (uint32_t i = 0; i < s->n_running; i++)
         s->running[i]->n_planned = s->running[i]->n_rows = 0;
     plan_decodes(s, &b);
+    if (s->plan.n_items > 0)
+        b.tokens = smaller(b.tokens, s->mixed_tokens);
     plan_chunks(s, &b);
     if (s->plan.n_evicted == 0)
         plan_admissions(s, &b);

@@ -10,6 +10,7 @@
  *     take the block they need; when none is free, one running entry is
  *     evicted: one that could not move anyway (its reader is slow), else the
  *     last in order, if need be the asker itself;
+ *   - if there are any, the chunks of prompts share at most mixed_tokens;
  *   - then running entries with more to compute take chunks, in order, each
  *     half of what is left of the token and row budgets, so that a short prompt
  *     need not wait until a long one is through;
@@ -72,6 +73,8 @@ struct plan {
 
 struct scheduler {
     struct sched_limits limits;
+    uint32_t mixed_tokens; /* for chunks in a plan with decodes, at least 1; may
+                              be set before any plan, max_tokens at first */
     struct sched_entry **running; /* [max_running], owned, in order */
     uint32_t n_running, n_waiting;
     struct list waiting; /* in order */

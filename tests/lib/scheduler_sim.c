@@ -198,6 +198,9 @@ static void advance(struct sim *sim, struct sim_entry *e)
 static const char *one_step(struct sim *sim)
 {
     look_before(sim);
+    /* Any value must do: one that changes all the time. */
+    sim->s.mixed_tokens =
+        1 + (sim->unused * 5 + sim->n_live) % sim->s.limits.max_tokens;
     const struct plan *plan = scheduler_plan(&sim->s, sim->unused);
     const char *broken = carry_out(sim, plan);
     if (broken == NULL)
