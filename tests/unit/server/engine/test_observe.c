@@ -299,13 +299,15 @@ static struct job *ask(struct rig *rig, const token_id *prompt, uint32_t n,
     return job;
 }
 
-/* The value of a sample, whole line but for the value given. */
-static double value(const char *text, const char *name)
+/* The value of the sample whose line begins so. */
+static double value(const char *text, const char *begin)
 {
-    const char *at = strstr(text, name);
-    if (at == NULL || (at > text && at[-1] != '\n'))
-        fail_msg("%s is not told", name);
-    return strtod(at + strlen(name), NULL);
+    char line[160];
+    snprintf(line, sizeof line, "\n%s", begin);
+    const char *at = strstr(text, line);
+    if (at == NULL)
+        fail_msg("%s is not told", begin);
+    return strtod(at + strlen(line), NULL);
 }
 
 static void tell(struct rig *rig, struct buf *out)
@@ -316,7 +318,7 @@ static void tell(struct rig *rig, struct buf *out)
     assert_true(buf_ok(out));
 }
 
-static const token_id counting[] = {FAKE_COUNT, FAKE_A, FAKE_A + 1};
+static const token_id letters[] = {FAKE_A, FAKE_A + 1, FAKE_A + 2};
 static const token_id poisoned[] = {FAKE_POISON, FAKE_A};
 
 TEST(an_engine_tells_what_it_has_done)
@@ -328,13 +330,13 @@ TEST(an_engine_tells_what_it_has_done)
     struct heard fine, failed, left;
     struct buf out = {0};
     rig_init(&rig, &options);
-    struct job *a = ask(&rig, counting, 3, 6, &fine);
+    struct job *a = ask(&rig, letters, 3, 6, &fine);
     while (fine.n_ends == 0)
         turn(&rig);
     struct job *b = ask(&rig, poisoned, 2, 6, &failed);
     while (failed.n_ends == 0)
         turn(&rig);
-    struct job *c = ask(&rig, counting, 3, 500, &left);
+    struct job *c = ask(&rig, letters, 3, 500, &left);
     while (left.n_tokens == 0)
         turn(&rig);
     engine_cancel(rig.engine, c);
@@ -389,13 +391,13 @@ TEST(what_waits_too_long_is_ended_and_what_runs_is_not)
     struct buf out = {0};
     struct err err = {0};
     rig_init(&rig, &options);
-    struct job *a = ask(&rig, counting, 3, 400, &runs);
+    struct job *a = ask(&rig, letters, 3, 400, &runs);
     while (runs.n_tokens == 0)
         turn(&rig);
-    struct job *b = ask(&rig, counting, 3, 1, &waits);
+    struct job *b = ask(&rig, letters, 3, 1, &waits);
     struct job *full = job_new(0);
     assert_non_null(full);
-    full->prompt = counting;
+    full->prompt = letters;
     full->n_prompt = 3;
     full->max_tokens = 1;
     assert_int_equal(engine_submit(rig.engine, full, &err), -ERR_BUSY);
