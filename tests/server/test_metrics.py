@@ -237,6 +237,18 @@ def test_an_odd_name_is_escaped(start):
     assert d.stop() == 0
 
 
+async def read_cut(client, url, body):
+    """Status and lines of a stream that may break off."""
+    lines = []
+    async with client.stream("POST", url, json={**body, "stream": True}) as r:
+        try:
+            async for line in r.aiter_lines():
+                lines.append(line)
+        except httpx.RemoteProtocolError:
+            pass
+    return r.status_code, lines
+
+
 async def until(true, seconds=20):
     end = time.monotonic() + seconds
     while not true():
@@ -274,22 +286,28 @@ def test_what_waits_too_long_is_503_and_counted(start):
             await until(lambda: value(scrape(d),
                                       "vllm:num_requests_running") == 1)
             begun = time.monotonic()
-            late = await client.post(url, json={**STORY, "max_tokens": 1})
+            short = {**STORY, "max_tokens": 1}
+            late, (status, lines) = await asyncio.gather(
+                client.post(url, json=short), read_cut(client, url, short))
             assert 0.3 <= time.monotonic() - begun < 5
             assert late.status_code == 503, late.text
             assert int(late.headers["retry-after"]) >= 1
             error = late.json()["error"]
             assert error["code"] == "unavailable"
             assert "300 ms" in error["message"]
+            # Its headers went out when it was queued, so an event must do.
+            assert status == 200
+            assert '"code":"unavailable"' in "".join(lines)
+            assert "data: [DONE]" not in lines
             assert value(scrape(d), "vllm:num_requests_running") == 1
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
     asyncio.run(go())
     d.wait_idle()
     families = scrape(d)
-    assert value(families, "lfmd_requests_expired_total") == 1
+    assert value(families, "lfmd_requests_expired_total") == 2
     assert value(families, "vllm:request_success_total",
-                 finished_reason="error") == 1
+                 finished_reason="error") == 2
     assert d.post("/v1/completions", {**STORY, "max_tokens": 1}).status_code \
         == 200
     assert d.stop() == 0
