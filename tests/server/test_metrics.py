@@ -261,16 +261,17 @@ def test_a_client_that_leaves_is_an_abort(demo):
 
     async def go():
         async with httpx.AsyncClient(timeout=60) as client:
-            body = {**STORY, "max_tokens": 1900, "stream": True}
-            async with client.stream("POST", demo.url + "/v1/completions",
-                                     json=body) as r:
-                await r.aiter_lines().__anext__()
-                now = await asyncio.to_thread(scrape, demo)
-                assert value(now, "vllm:num_requests_running") == 1
-                assert value(now, "vllm:kv_cache_usage_perc") > 0
+            task = asyncio.create_task(client.post(
+                demo.url + "/v1/completions",
+                json={**STORY, "max_tokens": 1900, "n": 16}))
+            await until(lambda: value(scrape(demo),
+                                      "vllm:num_requests_running") == 16)
+            assert value(scrape(demo), "vllm:kv_cache_usage_perc") > 0
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         await until(lambda: since(before, scrape(demo),
                                   "vllm:request_success_total",
-                                  finished_reason="abort") == 1)
+                                  finished_reason="abort") == 16)
     asyncio.run(go())
     demo.wait_idle()
 
