@@ -59,11 +59,19 @@ static void turn_free(struct turn *t)
     mem_free(t);
 }
 
+/* Where only time helps, the engine knows how much of it. */
+static uint32_t retry_s(const struct api *api, const struct err *err)
+{
+    bool is_full = err->class_ == ERR_BUSY;
+    bool is_late = err->class_ == ERR_UNAVAILABLE && api->phase == API_SERVING;
+    return is_full || is_late ? engine_retry_s(api->engine) : 0;
+}
+
 /* The client gets the error in whichever way is still open to it. */
 static void turn_fail(struct turn *t, const struct err *err)
 {
     if (!t->began) {
-        error_reply(t->ex, err);
+        error_reply_later(t->ex, err, retry_s(t->api, err));
     } else {
         buf_clear(&t->out);
         buf_clear(&t->json);

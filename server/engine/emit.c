@@ -68,6 +68,7 @@ static void tell_end(struct sequence *seq, struct job_event *event)
         return;
     seq->ended = true;
     seq->job->state->n_open--;
+    seq->times.outcome = observe_outcome(event);
     event->token = TOKEN_NONE;
     tell(seq, event);
 }

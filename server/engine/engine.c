@@ -17,6 +17,7 @@
 #include "server/engine/event.h"
 #include "server/engine/job_state.h"
 #include "server/engine/mailbox.h"
+#include "server/engine/observe.h"
 #include "server/engine/pace.h"
 #include "server/engine/scheduler.h"
 #include "server/engine/sequence.h"
@@ -49,6 +50,7 @@ struct engine {
     atomic_bool draining, stopping;
     atomic_bool blocked; /* nothing can move until a ring is read */
     struct counters count;
+    struct observer seen;
 
     /* Engine thread. */
     struct scheduler scheduler;
@@ -136,6 +138,27 @@ static void end_job(struct engine *e, struct job *job, bool silent)
     }
 }
 
+static bool waits_too_long(const struct engine *e, const struct job_state *st,
+                           uint64_t now)
+{
+    uint64_t most_us = (uint64_t)e->options.max_queue_ms * 1000;
+    return most_us > 0 && !st->started && now - st->arrived_us >= most_us;
+}
+
+static void expire(struct engine *e, struct job *job)
+{
+    struct err err = {0};
+    err_set(&err, ERR_UNAVAILABLE,
+            "The request waited for %u ms and was not started; try again "
+            "later.",
+            e->options.max_queue_ms);
+    for (uint32_t i = 0; i < job->n_choices; i++) {
+        emit_error(&job->state->seqs[i], &err);
+        let_go(e, &job->state->seqs[i]);
+    }
+    counter_add(&e->seen.expired, 1);
+}
+
 static void receive(struct engine *e)
 {
     if (inbox_was_nudged(&e->inbox)) {
@@ -149,17 +172,16 @@ static void receive(struct engine *e)
             take_in(e, list_owner(node, struct job_state, node)->self);
         }
     }
-    uint64_t now = 0;
+    uint64_t now = clock_now_us();
     for (struct list *at = e->jobs.next; at != &e->jobs; at = at->next) {
         struct job_state *st = list_owner(at, struct job_state, node);
-        if (atomic_load(&st->cancelled)) {
+        uint64_t deadline = st->self->deadline_us;
+        if (atomic_load(&st->cancelled))
             end_job(e, st->self, true);
-        } else if (st->self->deadline_us != 0) {
-            if (now == 0)
-                now = clock_now_us();
-            if (now >= st->self->deadline_us)
-                end_job(e, st->self, false);
-        }
+        else if (deadline != 0 && now >= deadline)
+            end_job(e, st->self, false);
+        else if (waits_too_long(e, st, now))
+            expire(e, st->self);
     }
 }
 
@@ -169,6 +191,7 @@ static void retire(struct engine *e, struct job_state *st)
         add(&e->count.cancelled, 1);
     else
         add(st->failed ? &e->count.failed : &e->count.finished, 1);
+    observe_job_end(&e->seen, st->self);
     list_remove(&st->node);
     job_release(st->self);
     atomic_fetch_sub(&e->n_jobs, 1);
@@ -242,6 +265,7 @@ static void fill_batch(struct engine *e, const struct plan *plan)
         put_away(e, sequence_of(plan->evicted[i]));
     for (uint32_t i = 0; i < plan->n_admitted; i++) {
         struct sequence *seq = sequence_of(plan->admitted[i]);
+        observe_planned(&e->seen, seq);
         int rc = cache_open(cache, &seq->cache);
         assert(rc == CACHE_OK);
         rc = cache_reserve(cache, &seq->cache, seq->sched.n_tokens);
@@ -297,6 +321,7 @@ static void read_batch(struct engine *e, const struct plan *plan)
         if (seq->n_kept < seq->sched.n_computed)
             seq->n_kept = seq->sched.n_computed;
         read_rows(e, seq, &e->batch->slices[i]);
+        observe_tokens(&e->seen, seq, seq->n_output - n_before);
         n_drawn += seq->n_output - n_before;
         n_prompt += seq->sched.n_planned - (n_before > 0 ? 1 : 0);
         if (!seq->ended && is_worth_remembering(seq))
@@ -440,6 +465,7 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
         .n_replay = model->n_replay,
     };
     list_init(&e->jobs);
+    observer_init(&e->seen, model->ctx_tokens);
     pace_init(&e->pace, options->target_gap_ms);
     int rc = settle_options(&e->options, model, err);
     if (rc != 0)
@@ -560,6 +586,7 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
     if (rc != 0)
         return rc;
     st->worst_bytes = emit_worst_bytes(&e->model, job);
+    st->arrived_us = clock_now_us();
     /* All choices must be able to move in one step. */
     size_t least = (2 * (size_t)job->n_choices + 2) * st->worst_bytes +
                    ((size_t)job->n_choices + 1) * end_bytes();
@@ -682,4 +709,15 @@ struct engine_stats engine_stats(const struct engine *e)
         .total_blocks = cache_total_blocks(e->model.cache),
         .last_step_us = get(&c->last_step_us),
     };
+}
+
+uint32_t engine_retry_s(const struct engine *e)
+{
+    return observe_retry_s(&e->seen, atomic_load(&e->n_jobs));
+}
+
+void engine_metrics(const struct engine *e, struct metrics_text *t)
+{
+    struct engine_stats stats = engine_stats(e);
+    observe_write(&e->seen, &stats, t);
 }

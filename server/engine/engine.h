@@ -21,6 +21,7 @@
 struct batch;
 struct cache;
 struct engine;
+struct metrics_text;
 struct model;
 
 /* Called from the engine thread after a step with something to deliver, and
@@ -110,5 +111,12 @@ struct engine_stats {
 
 /* Any thread, lock-free; the numbers are each right, not all of one instant. */
 struct engine_stats engine_stats(const struct engine *e);
+
+/* Any thread, lock-free: when a client that was refused for want of a place, or
+ * gave its place up, had better come back.  Seconds, at least 1. */
+uint32_t engine_retry_s(const struct engine *e);
+
+/* Any thread, lock-free: everything that observe.h counts, as text. */
+void engine_metrics(const struct engine *e, struct metrics_text *t);
 
 #endif

@@ -14,6 +14,8 @@ struct engine_options {
     uint32_t max_sequences;   /* running at once; n choices are n sequences */
     uint32_t max_queue;       /* jobs accepted and not yet ended, at most;
                                  the next submit is -ERR_BUSY */
+    uint32_t max_queue_ms;    /* a job not started after so long ends with
+                                 ERR_UNAVAILABLE; 0: it waits for ever */
     uint32_t max_step_tokens; /* per forward; raised to max_sequences if less */
     uint32_t max_logit_rows;  /* per forward; raised to max_sequences if less.
                                  More rows make prompt logprobs faster, and

@@ -18,6 +18,7 @@
 #include "model/text/detok.h"
 #include "model/text/stop.h"
 #include "server/engine/job.h"
+#include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
 
 struct sequence {
@@ -35,6 +36,7 @@ struct sequence {
                           (which has none) included */
     struct detok detok;
     struct stop stop;
+    struct timeline times;
     bool ended;
 };
 
