@@ -263,15 +263,16 @@ def test_a_client_that_leaves_is_an_abort(demo):
         async with httpx.AsyncClient(timeout=60) as client:
             task = asyncio.create_task(client.post(
                 demo.url + "/v1/completions",
-                json={**STORY, "max_tokens": 1900, "n": 16}))
+                json={**STORY, "prompt": ["a story"] * 4, "max_tokens": 1900,
+                      "n": 8}))
             await until(lambda: value(scrape(demo),
-                                      "vllm:num_requests_running") == 16)
+                                      "vllm:num_requests_running") == 32)
             assert value(scrape(demo), "vllm:kv_cache_usage_perc") > 0
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await until(lambda: since(before, scrape(demo),
                                   "vllm:request_success_total",
-                                  finished_reason="abort") == 16)
+                                  finished_reason="abort") == 32)
     asyncio.run(go())
     demo.wait_idle()
 
