@@ -101,6 +101,21 @@ static const char *cached_name(const char *path, size_t *n)
     return part + start;
 }
 
+/* Texts of files may be in a name or a sentence: they become UTF-8 without line
+ * breaks and the like. */
+static void make_printable(char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        uint32_t c = 0;
+        int step = utf8_decode(text + i, n - i, &c);
+        if (step > 0 && c >= ' ' && c != 0x7F)
+            i += (size_t)step;
+        else
+            text[i++] = '?';
+    }
+}
+
 /* A GGUF file is called what it is called, less ".gguf" and the number of its
  * part; a blob, which is called by its hash, what its metadata say. */
 static void set_file_name(struct model *m, const struct opening *op)
@@ -119,7 +134,7 @@ static void set_file_name(struct model *m, const struct opening *op)
 }
 
 /* `path` may be relative or end in ".": the true one is named. */
-static void set_name(struct model *m, const char *path)
+static void set_directory_name(struct model *m, const char *path)
 {
     char *real = realpath(path, NULL);
     const char *whole = real != NULL ? real : path;
@@ -135,9 +150,18 @@ static void set_name(struct model *m, const char *path)
         }
     }
     snprintf(m->name, sizeof m->name, "%.*s", (int)n, name);
-    if (n == 0 || strcmp(m->name, "/") == 0)
-        snprintf(m->name, sizeof m->name, "model");
     free(real); /* of the C library */
+}
+
+static void name_model(struct model *m, const struct opening *op)
+{
+    if (op->gguf != NULL)
+        set_file_name(m, op);
+    else
+        set_directory_name(m, op->path);
+    make_printable(m->name);
+    if (m->name[0] == '\0' || strcmp(m->name, "/") == 0)
+        snprintf(m->name, sizeof m->name, "model");
 }
 
 static int open_text(struct model *m, const struct opening *op, struct err *err)
@@ -195,6 +219,7 @@ static int open_kernels(struct model *m, const struct model_options *o,
     m->kernels = kernels_select(o->isa, err);
     if (m->kernels == NULL)
         return err != NULL ? -(int)err->class_ : -ERR_UNSUPPORTED;
+    gemm_reserve(m->kernels, count_threads(o));
     return gemm_self_test(err);
 }
 
@@ -333,10 +358,7 @@ static int open_parts(struct model *m, struct opening *op,
     if (rc != 0)
         return rc;
     apply_options(m, op->options);
-    if (op->gguf != NULL)
-        set_file_name(m, op);
-    else
-        set_name(m, op->path);
+    name_model(m, op);
     /* What is quick and can refuse comes before the weights. */
     if ((rc = open_text(m, op, err)) != 0 ||
         (rc = open_template(m, op, err)) != 0 ||
@@ -368,14 +390,6 @@ static int open_source(struct model *m, const struct model_options *o,
     gguf_close(op.gguf);
     model_source_deinit(&src);
     return rc;
-}
-
-/* Texts of the file may be in it, and a sentence has no line breaks. */
-static void make_printable(char *text)
-{
-    for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7F)
-            *c = '?';
 }
 
 int model_open(struct model **out, const struct model_options *options,

@@ -27,6 +27,7 @@ struct listing {
     char **names; /* [n], owned: GGUF files, one of each model */
     uint32_t n, cap;
     bool safetensors, config;
+    bool broken; /* a link leads nowhere */
 };
 
 /* ---- names --------------------------------------------------------------- */
@@ -47,10 +48,12 @@ size_t model_source_stem(const char *name)
     return n - tail;
 }
 
+/* The same but for the number of the part. */
 static bool same_model(const char *a, const char *b)
 {
-    size_t n = model_source_stem(a);
-    return n == model_source_stem(b) && memcmp(a, b, n) == 0;
+    size_t n = model_source_stem(a), number = sizeof "-00001" - 1;
+    return n == model_source_stem(b) && memcmp(a, b, n) == 0 && a[n] == '-' &&
+           b[n] == '-' && strcmp(a + n + number, b + n + number) == 0;
 }
 
 static void listing_deinit(struct listing *l)
@@ -127,7 +130,9 @@ static int note(const char *dir, const char *name, struct listing *found,
     int rc = join(&path, dir, name, err);
     if (rc != 0)
         return rc;
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+    if (stat(path, &st) != 0) {
+        found->broken |= lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    } else if (S_ISREG(st.st_mode)) {
         if (ends_with(name, ".safetensors") ||
             ends_with(name, ".safetensors.index.json"))
             found->safetensors = true;
@@ -204,8 +209,8 @@ static int in_directory(struct model_source *src, const char *dir,
     if (rc == 0 && found.n == 0 && !found.safetensors && !found.config) {
         rc = err_set(err, ERR_NOT_FOUND,
                      "there is neither a GGUF file nor a config.json with "
-                     "safetensors in %.200s",
-                     dir);
+                     "safetensors in %.200s%s",
+                     dir, found.broken ? ", and links in it lead nowhere" : "");
     } else if (rc == 0 && quant == NULL &&
                (found.safetensors || found.n == 0)) {
         src->path = mem_strdup(dir);

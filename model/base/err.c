@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LEAST_CONTEXT ((size_t)80)
+
 __attribute__((format(printf, 2, 0))) static void
 put_text(struct err *err, const char *fmt, va_list ap)
 {
@@ -39,6 +41,20 @@ int err_field(struct err *err, const char *param, const char *fmt, ...)
     return -ERR_INVALID;
 }
 
+/* Cuts what goes in front, but not below LEAST_CONTEXT, where it and what
+ * follows do not fit together: the reason is worth more than the place. */
+static size_t cut_context(struct err *err, size_t n_reason)
+{
+    size_t used = strlen(err->text);
+    size_t room = sizeof err->text - sizeof ": ";
+    size_t keep = n_reason < room ? room - n_reason : 0;
+    keep = keep > LEAST_CONTEXT ? keep : LEAST_CONTEXT;
+    if (used <= keep)
+        return used;
+    memcpy(err->text + keep - 3, "...", 4);
+    return keep;
+}
+
 int err_wrap(struct err *err, const char *fmt, ...)
 {
     if (err == NULL)
@@ -51,7 +67,7 @@ int err_wrap(struct err *err, const char *fmt, ...)
     put_text(err, fmt, ap);
     va_end(ap);
 
-    size_t used = strlen(err->text);
+    size_t used = cut_context(err, strlen(inner));
     int n = snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
     if (n >= (int)(sizeof err->text - used))
         memcpy(err->text + sizeof err->text - 4, "...", 4);
@@ -66,6 +82,6 @@ int err_nomem(struct err *err, const char *what)
 int err_errno(struct err *err, const char *doing, const char *path)
 {
     int code = errno;
-    return err_set(err, ERR_IO, "cannot %s %s: %s", doing, path,
+    return err_set(err, ERR_IO, "cannot %s %.500s: %s", doing, path,
                    strerror(code));
 }

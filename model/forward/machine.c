@@ -46,9 +46,9 @@ uint64_t machine_parse_memory_max(const char *text)
     return bytes;
 }
 
-uint64_t machine_headroom(uint64_t limit, uint64_t used, uint64_t inactive_file)
+uint64_t machine_headroom(uint64_t limit, uint64_t used, uint64_t file_pages)
 {
-    uint64_t held = used > inactive_file ? used - inactive_file : 0;
+    uint64_t held = used > file_pages ? used - file_pages : 0;
     return limit > held ? limit - held : 0;
 }
 
@@ -152,7 +152,7 @@ static void see_cpu(void *user, const struct group *g)
 static void see_memory(void *user, const struct group *g)
 {
     uint64_t *bytes = user;
-    uint64_t limit, used = 0, inactive = 0;
+    uint64_t limit, used = 0, inactive = 0, active = 0;
     if (!read_number(g, g->v1 ? "memory.limit_in_bytes" : "memory.max", "",
                      &limit) ||
         limit == UINT64_MAX)
@@ -162,7 +162,9 @@ static void see_memory(void *user, const struct group *g)
     (void)read_number(g, "memory.stat",
                       g->v1 ? "total_inactive_file " : "inactive_file ",
                       &inactive);
-    uint64_t here = machine_headroom(limit, used, inactive);
+    (void)read_number(g, "memory.stat",
+                      g->v1 ? "total_active_file " : "active_file ", &active);
+    uint64_t here = machine_headroom(limit, used, inactive + active);
     if (here < *bytes)
         *bytes = here;
 }

@@ -18,10 +18,10 @@ uint32_t machine_cores(void);
  * UINT64_MAX when nothing says. */
 uint64_t machine_memory_bytes(void);
 
-/* What a group with this limit has left: file pages not used lately are given
- * up before anything is refused, so they count as free. */
-uint64_t machine_headroom(uint64_t limit, uint64_t used,
-                          uint64_t inactive_file);
+/* What a group with this limit has left: pages of files are given up before
+ * anything is refused, those used lately too (a model that was copied or
+ * checked before it is served), so they count as free. */
+uint64_t machine_headroom(uint64_t limit, uint64_t used, uint64_t file_pages);
 
 /* The two files that a cgroup limits with, parsed; for tests.  cpu.max is
  * "max 100000" or "150000 100000": cores rounded up, UINT32_MAX for no limit.

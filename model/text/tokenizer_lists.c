@@ -10,6 +10,7 @@
 
 #include "model/base/alloc.h"
 #include "model/base/log.h"
+#include "model/base/utf8.h"
 #include "model/text/tokenizer_parts.h"
 
 _Static_assert(TOKENIZER_MAX_TOKENS <= VOCAB_MAX_IDS, "ids fit the vocabulary");
@@ -289,7 +290,13 @@ static int named_text(struct building *b, token_id id, const char *key,
     if (id < 0 || (uint32_t)id >= l->n_tokens)
         return err_set(b->err, ERR_FORMAT, "%s is %d, but there are %u tokens",
                        key, id, (unsigned)l->n_tokens);
-    *out = mem_strndup(l->tokens[id].bytes, l->tokens[id].n);
+    const struct tokenizer_piece *p = &l->tokens[id];
+    if (!utf8_valid(p->bytes, p->n) || memchr(p->bytes, '\0', p->n) != NULL)
+        return err_set(b->err, ERR_FORMAT,
+                       "%s is %d, whose text a template cannot show: it is not "
+                       "UTF-8 without NUL bytes",
+                       key, id);
+    *out = mem_strndup(p->bytes, p->n);
     return *out != NULL ? 0 : err_nomem(b->err, "a token's text");
 }
 

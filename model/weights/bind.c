@@ -101,12 +101,14 @@ static int align(struct binder *b, struct found *f)
     size_t size = dtype_bytes(f->dtype);
     if ((uintptr_t)f->data % size == 0)
         return 0;
+    f->mapped = false;
+    if (b->measure)
+        return 0;
     char *copy = bind_memory(b, f->n * size);
     if (copy == NULL)
         return err_nomem(b->err, "a tensor that is not aligned in its file");
     memcpy(copy, f->data, f->n * size);
     f->data = copy;
-    f->mapped = false;
     return 0;
 }
 

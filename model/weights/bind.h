@@ -104,6 +104,8 @@ struct binder {
     const struct hparams *hp;
     const char *root; /* what names outside a layer start with */
     bool file_mapped; /* gguf is mapped, not in memory */
+    bool measure;     /* only for the sum: matrices are never read */
+    bool *used;       /* [gguf_n_tensors], of the arena; NULL likewise */
     int layer;        /* -1 outside the layers */
     struct err *err;
 };

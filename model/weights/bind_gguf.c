@@ -62,7 +62,7 @@ static int find(struct binder *b, struct found *out, const char *name,
         return bind_refuse(b, name, "is missing: there is no tensor %s", full);
     /* Trailing ones do not count: writers differ in how many they give. */
     uint64_t is[GGUF_MAX_DIMS], values = 1;
-    uint32_t n = t->n_dims;
+    uint32_t n = t->n_dims > n_dims ? t->n_dims : n_dims;
     while (n > n_dims && t->dims[n - 1] == 1)
         n--;
     for (uint32_t i = 0; i < n; i++)
@@ -78,6 +78,8 @@ static int find(struct binder *b, struct found *out, const char *name,
                            t->type_id);
     for (uint32_t i = 0; i < n; i++)
         values *= is[i];
+    if (b->used != NULL)
+        b->used[t - gguf_tensor(b->gguf, 0)] = true;
     *out = (struct found){.data = t->data,
                           .dtype = t->dtype,
                           .mapped = b->file_mapped,

@@ -4,6 +4,8 @@
  * fields of a generation_config.json and are read as one: see generation.h. */
 #include "model/weights/generation.h"
 
+#include <string.h>
+
 #include "model/weights/gguf.h"
 
 static const struct {
@@ -38,6 +40,16 @@ static int read_keys(json_t *config, const struct gguf *g, struct err *err)
     return found < 0 ? found : 0;
 }
 
+/* The refused field goes by the name of its key. */
+static void name_key(struct err *err)
+{
+    for (size_t i = 0; err != NULL && i < sizeof floats / sizeof *floats; i++)
+        if (strcmp(err->param, floats[i].field) == 0) {
+            err_wrap(err, "%s", floats[i].key);
+            return;
+        }
+}
+
 int generation_from_gguf(struct generation_defaults *g, const struct gguf *file,
                          struct err *err)
 {
@@ -45,8 +57,11 @@ int generation_from_gguf(struct generation_defaults *g, const struct gguf *file,
     *g = (struct generation_defaults){0};
     int rc = config != NULL ? read_keys(config, file, err)
                             : err_nomem(err, "the sampling defaults");
-    if (rc == 0 && json_object_size(config) > 0)
+    if (rc == 0 && json_object_size(config) > 0) {
         rc = generation_parse(g, config, err);
+        if (rc != 0)
+            name_key(err);
+    }
     json_decref(config);
     return hparams_file_error(rc, gguf_file_name(file), err);
 }

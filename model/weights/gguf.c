@@ -15,7 +15,7 @@
 #define MAX_KVS (1u << 16)
 #define MAX_TENSORS ((uint64_t)1 << 20)
 #define MAX_NAME 1024u
-#define LEAST_KV 13u     /* bytes: a name of one byte, a type, a u8 */
+#define LEAST_KV 14u     /* bytes: a name of one byte, a type, a u8 */
 #define LEAST_TENSOR 33u /* the same for one of one dimension */
 #define LEAST_FILE 24u
 #define DEFAULT_ALIGNMENT 32u

@@ -85,12 +85,15 @@ void map_release(const void *at, size_t n)
     (void)advise_all(at, n, MADV_DONTNEED);
 }
 
-void map_touch(const void *at, size_t n)
+bool map_touch(const void *at, size_t n)
 {
     if (advise_all(at, n, MADV_POPULATE_READ) == 0)
-        return;
+        return true;
+    if (errno == EFAULT || errno == EHWPOISON)
+        return false;
     for (size_t i = 0; i < n; i += PAGE)
         (void)*((const volatile char *)at + i);
     if (n > 0)
         (void)*((const volatile char *)at + n - 1);
+    return true;
 }

@@ -8,6 +8,7 @@
 #ifndef LFMD_MODEL_WEIGHTS_MAP_FILE_H
 #define LFMD_MODEL_WEIGHTS_MAP_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "model/base/err.h"
@@ -29,7 +30,9 @@ void map_will_need(const void *at, size_t n);
 void map_release(const void *at, size_t n);
 
 /* Brings [at, at + n) into memory, waiting for the disk, at the speed of the
- * page cache where the kernel can (MADV_POPULATE_READ, Linux 5.14). */
-void map_touch(const void *at, size_t n);
+ * page cache where the kernel can (MADV_POPULATE_READ, Linux 5.14).  There it
+ * is false, instead of a signal, when the file does not reach so far any more
+ * or cannot be read. */
+bool map_touch(const void *at, size_t n);
 
 #endif

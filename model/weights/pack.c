@@ -60,8 +60,8 @@ struct run {
     pthread_mutex_t lock; /* over the next three: where the next piece is */
     size_t job;
     uint32_t matrix, row;
-    atomic_size_t done;           /* bytes of the files */
-    _Atomic(const char *) broken; /* name of a tensor with a NaN or infinity */
+    atomic_size_t done; /* bytes of the files */
+    atomic_bool broken; /* some piece could not be done */
 };
 
 /* Rows [row0, row1) of one matrix; row0 is a multiple of PANEL_ROWS. */
@@ -116,15 +116,21 @@ static void widen_row(float *dst, const char *src, enum dtype from, uint32_t n)
     }
 }
 
+/* What the largest scale, a half, reaches. */
+static float largest_of(enum dtype t)
+{
+    return 65504.0f * (t == DTYPE_Q4_0 ? 8 : 127);
+}
+
 /* By the largest magnitude: bits order as numbers do, infinity and NaN last. */
-static bool all_finite(const float *x, uint32_t n)
+static bool all_within(const float *x, uint32_t n, float largest)
 {
     uint32_t max = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t size = float_to_bits(x[i]) & 0x7fffffffu;
         max = size > max ? size : max;
     }
-    return max < 0x7f800000u;
+    return max <= float_to_bits(largest);
 }
 
 /* Of one thread: a row of floats, and PANEL_ROWS rows of blocks. */
@@ -142,7 +148,7 @@ static bool encode_panel(struct scratch *s, void *dst, const char *src,
                       dtype_block_bytes(m.dtype);
     for (uint32_t r = 0; r < n; r++) {
         widen_row(s->row, src + (row0 + r) * from_bytes, p->job->from, m.cols);
-        if (!all_finite(s->row, m.cols))
+        if (!all_within(s->row, m.cols, largest_of(m.dtype)))
             return false;
         blocks_encode(m.dtype, s->blocks + r * to_bytes, s->row, m.cols);
     }
@@ -186,17 +192,18 @@ static void release(const struct pack_job *job, const char *at, size_t n)
 }
 
 /* The disk reads ahead of the threads. */
-static void bring_in(const struct pack_job *job, const char *at, size_t n)
+static bool bring_in(const struct pack_job *job, const char *at, size_t n)
 {
     const char *ahead = at;
     size_t n_ahead = n;
     around(job, &ahead, &n_ahead, 0, LOOK_AHEAD);
     if (n_ahead == n + LOOK_AHEAD)
         map_will_need(at + LOOK_AHEAD, n);
-    map_touch(at, n);
+    return map_touch(at, n);
 }
 
-static bool do_piece(struct scratch *s, const struct piece *p)
+/* NULL, or what is wrong with the tensor. */
+static const char *do_piece(struct scratch *s, const struct piece *p)
 {
     const struct pack_job *job = p->job;
     struct matrix m = job->out[p->matrix];
@@ -204,9 +211,10 @@ static bool do_piece(struct scratch *s, const struct piece *p)
     const char *at = src + p->row0 * row_bytes(job);
     size_t n = (size_t)(p->row1 - p->row0) * row_bytes(job);
     bool ok = true;
-    bring_in(job, at, n);
+    if (!bring_in(job, at, n))
+        return "is no longer all in its file, which was cut while it was read";
     if (!makes_panels(job))
-        return true;
+        return NULL;
     if (job->from == m.dtype)
         panel_pack((void *)(uintptr_t)m.data, src, m.dtype, m.rows, m.cols,
                    p->row0 / PANEL_ROWS, panel_count(p->row1));
@@ -214,7 +222,9 @@ static bool do_piece(struct scratch *s, const struct piece *p)
         ok = encode_piece(s, (char *)(uintptr_t)m.data, src, p);
     if (job->mapped)
         release(job, at, n);
-    return ok;
+    return ok ? NULL
+              : "holds a value that is not finite, or too large for a scale of "
+                "16 bits, and so cannot be quantised";
 }
 
 struct worker {
@@ -222,16 +232,21 @@ struct worker {
     struct scratch scratch;
     pthread_t thread;
     bool started;
+    const char *name, *wrong; /* the tensor it failed at, and why; NULL: none */
 };
 
 /* True while there was a piece and nothing is broken. */
 static bool work_once(struct worker *w)
 {
     struct piece p;
-    if (atomic_load(&w->run->broken) != NULL || !next_piece(w->run, &p))
+    if (atomic_load(&w->run->broken) || !next_piece(w->run, &p))
         return false;
-    if (!do_piece(&w->scratch, &p))
-        atomic_store(&w->run->broken, p.job->name);
+    w->wrong = do_piece(&w->scratch, &p);
+    if (w->wrong != NULL) {
+        w->name = p.job->name;
+        atomic_store(&w->run->broken, true);
+        return false;
+    }
     atomic_fetch_add(&w->run->done,
                      (size_t)(p.row1 - p.row0) * row_bytes(p.job));
     return true;
@@ -330,12 +345,9 @@ static int run_workers(struct run *r, struct worker *w, uint32_t n,
     for (uint32_t i = 1; i < n; i++)
         if (w[i].started)
             pthread_join(w[i].thread, NULL);
-    const char *broken = atomic_load(&r->broken);
-    if (broken != NULL)
-        return err_set(err, ERR_FORMAT,
-                       "%.128s holds a value that is not finite, which cannot "
-                       "be quantised",
-                       broken);
+    for (uint32_t i = 0; i < n; i++)
+        if (w[i].wrong != NULL)
+            return err_set(err, ERR_FORMAT, "%.128s %s", w[i].name, w[i].wrong);
     if (progress != NULL)
         progress(user, total, total);
     return 0;

@@ -270,6 +270,19 @@ static int rope_type(const struct scaling *s, const char **type,
     return found < 0 ? found : 0;
 }
 
+/* Numbers that are each in bounds may leave the floats together. */
+static int check_speeds(const struct scaling *s, const float *inv_freq,
+                        struct err *err)
+{
+    for (uint32_t i = 0; i < s->head_dim / 2; i++)
+        if (!isfinite(inv_freq[i]))
+            return err_set(err, ERR_FORMAT,
+                           "rope_theta, %g, and the scaling beside it give a "
+                           "rotation that is not finite",
+                           s->theta);
+    return 0;
+}
+
 int rope_freq_compute(struct rope_freq *out, const json_t *config,
                       uint32_t head_dim, uint32_t max_positions,
                       struct err *err)
@@ -301,5 +314,5 @@ int rope_freq_compute(struct rope_freq *out, const json_t *config,
                     "%s.rope_type is \"%.32s\"; lfmd computes default, linear, "
                     "dynamic, llama3 and yarn",
                     s.path, type);
-    return rc;
+    return rc != 0 ? rc : check_speeds(&s, out->inv_freq, err);
 }

@@ -64,7 +64,8 @@ static void warn_unused(const struct shards *s)
 /* Everything but the reading of matrices. */
 static int bind_dir(struct weights **out, const char *dir,
                     const struct hparams *hp,
-                    const struct weights_options *options, struct err *err)
+                    const struct weights_options *options, bool measure,
+                    struct err *err)
 {
     *out = NULL;
     struct weights *w = weights_new(hp, err);
@@ -76,6 +77,7 @@ static int bind_dir(struct weights **out, const char *dir,
                        .o = w->owned,
                        .hp = hp,
                        .root = "model.",
+                       .measure = measure,
                        .err = err};
     int rc = shards_open(&w->owned->shards, dir, err);
     if (rc == 0) {
@@ -101,7 +103,7 @@ int weights_open(struct weights **out, const char *dir,
     struct weights *w;
     options = options != NULL ? options : &as_they_are;
     *out = NULL;
-    int rc = bind_dir(&w, dir, hp, options, err);
+    int rc = bind_dir(&w, dir, hp, options, false, err);
     if (rc != 0)
         return rc;
     warn_unused(&w->owned->shards);
@@ -117,9 +119,27 @@ int weights_open(struct weights **out, const char *dir,
 
 /* ---- GGUF -------------------------------------------------------------- */
 
+/* As for safetensors: what nobody asks for is said, and is no error. */
+static void warn_unused_of(const struct gguf *g, const bool *used)
+{
+    const struct gguf_tensor *first = NULL;
+    uint64_t n = 0;
+    for (uint64_t i = gguf_n_tensors(g); i-- > 0;)
+        if (!used[i]) {
+            first = gguf_tensor(g, i);
+            n++;
+        }
+    if (first != NULL)
+        log_at(LOG_WARN, "model",
+               "%llu tensors are ignored, the first is %.128s: the model that "
+               "the file's metadata describe does not have them",
+               (unsigned long long)n, first->name);
+}
+
 static int bind_file(struct weights **out, const struct gguf *g,
                      const struct hparams *hp,
-                     const struct weights_options *options, struct err *err)
+                     const struct weights_options *options, bool measure,
+                     struct err *err)
 {
     *out = NULL;
     struct weights *w = weights_new(hp, err);
@@ -133,8 +153,13 @@ static int bind_file(struct weights **out, const struct gguf *g,
                        .hp = hp,
                        .root = "",
                        .file_mapped = gguf_is_mapped(g),
+                       .measure = measure,
                        .err = err};
-    int rc = bind_all(&b);
+    if (!measure)
+        b.used = arena_calloc(w->owned->arena, gguf_n_tensors(g) + 1,
+                              sizeof *b.used);
+    int rc = b.used != NULL || measure ? bind_all(&b)
+                                       : err_nomem(err, "the list of tensors");
     if (rc != 0) {
         err_wrap(err, "%s", gguf_file_name(g));
         weights_close(w);
@@ -143,6 +168,8 @@ static int bind_file(struct weights **out, const struct gguf *g,
     for (uint64_t i = 0; i < gguf_n_tensors(g); i++)
         w->bytes += gguf_tensor(g, i)->bytes;
     w->n_files = gguf_n_files(g);
+    if (!measure)
+        warn_unused_of(g, b.used);
     *out = w;
     return 0;
 }
@@ -155,7 +182,7 @@ int weights_open_gguf(struct weights **out, struct gguf *g,
     struct weights *w;
     options = options != NULL ? options : &as_they_are;
     *out = NULL;
-    int rc = bind_file(&w, g, hp, options, err);
+    int rc = bind_file(&w, g, hp, options, false, err);
     if (rc != 0) {
         gguf_close(g);
         return rc;
@@ -173,17 +200,22 @@ int weights_open_gguf(struct weights **out, struct gguf *g,
 
 /* ---- what it takes ----------------------------------------------------- */
 
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+    return a < UINT64_MAX - b ? a + b : UINT64_MAX;
+}
+
 static struct weights_need sum(const struct weights *w)
 {
     struct weights_need need = {0};
     for (size_t i = 0; i < w->owned->n_jobs; i++) {
         const struct pack_job *job = &w->owned->jobs[i];
-        uint64_t packed = pack_bytes(job);
-        if (__builtin_add_overflow(need.packed_bytes, packed,
-                                   &need.packed_bytes))
-            need.packed_bytes = UINT64_MAX;
-        if (packed == 0)
-            need.mapped_bytes += pack_source_bytes(job);
+        uint64_t packed = pack_bytes(job), source = pack_source_bytes(job);
+        need.packed_bytes = plus(need.packed_bytes, packed);
+        if (!job->mapped) /* a copy, which is kept */
+            need.packed_bytes = plus(need.packed_bytes, source);
+        else if (packed == 0)
+            need.mapped_bytes = plus(need.mapped_bytes, source);
     }
     return need;
 }
@@ -193,8 +225,8 @@ int weights_bytes_needed(struct weights_need *out, const char *dir,
                          const struct weights_options *options, struct err *err)
 {
     struct weights *w;
-    int rc =
-        bind_dir(&w, dir, hp, options != NULL ? options : &as_they_are, err);
+    int rc = bind_dir(&w, dir, hp, options != NULL ? options : &as_they_are,
+                      true, err);
     if (rc != 0)
         return rc;
     *out = sum(w);
@@ -208,8 +240,8 @@ int weights_bytes_needed_gguf(struct weights_need *out, const struct gguf *g,
                               struct err *err)
 {
     struct weights *w;
-    int rc =
-        bind_file(&w, g, hp, options != NULL ? options : &as_they_are, err);
+    int rc = bind_file(&w, g, hp, options != NULL ? options : &as_they_are,
+                       true, err);
     if (rc != 0)
         return rc;
     *out = sum(w);

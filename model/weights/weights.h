@@ -104,9 +104,9 @@ int weights_open_gguf(struct weights **out, struct gguf *g,
                       const struct weights_options *options,
                       load_progress_fn *progress, void *user, struct err *err);
 
-/* What such a load will occupy: packed panels, which stay, and floats that are
- * mapped, which the kernel may drop and read again.  Reads headers and vectors
- * only.  `g` is borrowed. */
+/* What such a load will occupy: packed panels, and floats that must be copied,
+ * which stay; and floats that are mapped, which the kernel may drop and read
+ * again.  Reads headers and vectors only.  `g` is borrowed. */
 struct weights_need {
     uint64_t packed_bytes, mapped_bytes;
 };

@@ -21,6 +21,7 @@
 #include "server/engine/pace.h"
 #include "server/engine/scheduler.h"
 #include "server/engine/sequence.h"
+#include "server/engine/share.h"
 
 #define DEFAULT_RING_BYTES ((size_t)64 * 1024)
 #define MAX_CHOICES 1024u
@@ -29,6 +30,7 @@
 
 struct counters {
     atomic_ullong steps, tokens_prompt, tokens_generated, preemptions;
+    atomic_ullong prefix_query, prefix_hit, prefix_evictions;
     atomic_ullong accepted, refused, cancelled, finished, failed;
     atomic_ullong last_step_us;
     atomic_uint running, waiting, free_blocks;
@@ -52,6 +54,7 @@ struct engine {
 
     /* Engine thread. */
     struct scheduler scheduler;
+    struct sharing sharing;
     struct pace pace;
     struct emitter emitter;
     struct batch *batch; /* owned */
@@ -71,11 +74,35 @@ static struct sequence *sequence_of(struct sched_entry *entry)
 
 /* ---- jobs come and go ------------------------------------------------- */
 
+/* Its tokens may be wanted again: by itself after a preemption, by others. */
+static void put_away(struct engine *e, struct sequence *seq)
+{
+    share_remember(&e->sharing, seq);
+    cache_close(e->model.cache, &seq->cache);
+    seq->n_kept = 0;
+}
+
 static void let_go(struct engine *e, struct sequence *seq)
 {
     seq->ended = true;
     scheduler_remove(&e->scheduler, &seq->sched);
-    cache_close(e->model.cache, &seq->cache);
+    put_away(e, seq);
+}
+
+static void join(struct engine *e, struct sequence *seq)
+{
+    if (seq->ended || seq->has_joined)
+        return;
+    seq->has_joined = true;
+    sequence_aim(seq);
+    scheduler_add(&e->scheduler, &seq->sched);
+}
+
+/* The choices that let the first compute the prompt for all. */
+static void join_others(struct engine *e, struct job *job)
+{
+    for (uint32_t i = 1; i < job->n_choices; i++)
+        join(e, &job->state->seqs[i]);
 }
 
 static void take_in(struct engine *e, struct job *job)
@@ -88,11 +115,11 @@ static void take_in(struct engine *e, struct job *job)
             emit_finish(seq, FINISH_LENGTH);
             continue;
         }
-        sequence_aim(seq);
         seq->sched.priority = job->priority;
         seq->sched.number = e->next_number++;
         seq->sched.room = &st->room;
-        scheduler_add(&e->scheduler, &seq->sched);
+        if (i == 0 || !share_saves_choices(&e->sharing, job))
+            join(e, seq);
     }
 }
 
@@ -192,6 +219,13 @@ static void publish(struct engine *e)
     atomic_store_explicit(&e->count.free_blocks,
                           cache_free_blocks(e->model.cache),
                           memory_order_relaxed);
+    atomic_store_explicit(&e->count.prefix_query, e->sharing.query_tokens,
+                          memory_order_relaxed);
+    atomic_store_explicit(&e->count.prefix_hit, e->sharing.hit_tokens,
+                          memory_order_relaxed);
+    atomic_store_explicit(&e->count.prefix_evictions,
+                          cache_n_forgotten(e->model.cache),
+                          memory_order_relaxed);
     if (news)
         e->wake(e->wake_user);
 }
@@ -228,7 +262,7 @@ static void fill_batch(struct engine *e, const struct plan *plan)
     struct cache *cache = e->model.cache;
     batch_clear(e->batch);
     for (uint32_t i = 0; i < plan->n_evicted; i++)
-        cache_close(cache, &sequence_of(plan->evicted[i])->cache);
+        put_away(e, sequence_of(plan->evicted[i]));
     for (uint32_t i = 0; i < plan->n_admitted; i++) {
         struct sequence *seq = sequence_of(plan->admitted[i]);
         observe_planned(&e->seen, seq);
@@ -237,6 +271,7 @@ static void fill_batch(struct engine *e, const struct plan *plan)
         rc = cache_reserve(cache, &seq->cache, seq->sched.n_tokens);
         assert(rc == CACHE_OK);
         (void)rc;
+        share_begin(&e->sharing, seq);
     }
     for (uint32_t i = 0; i < plan->n_items; i++) {
         struct sequence *seq = sequence_of(plan->items[i]);
@@ -244,9 +279,9 @@ static void fill_batch(struct engine *e, const struct plan *plan)
         int rc =
             cache_reserve(cache, &seq->cache, s->n_computed + s->n_planned);
         assert(rc == CACHE_OK);
-        bool added =
-            batch_add(e->batch, &seq->cache, seq->tokens + s->n_computed,
-                      s->n_planned, s->n_computed, s->n_rows);
+        bool added = batch_add_resumed(
+            e->batch, &seq->cache, seq->tokens + s->n_computed, s->n_planned,
+            s->n_computed, s->n_rows, share_n_replay(seq));
         assert(added);
         (void)rc, (void)added;
     }
@@ -268,6 +303,14 @@ static void read_rows(struct engine *e, struct sequence *seq,
         emit_finish(seq, FINISH_LENGTH);
 }
 
+/* After a step: it has filled a block, or has come through its prompt. */
+static bool is_worth_remembering(const struct sequence *seq)
+{
+    uint32_t n = seq->sched.n_computed, before = n - seq->sched.n_planned;
+    return n / KV_BLOCK_TOKENS > before / KV_BLOCK_TOKENS ||
+           (before < seq->job->n_prompt && n >= seq->job->n_prompt);
+}
+
 static void read_batch(struct engine *e, const struct plan *plan)
 {
     uint64_t n_drawn = 0, n_prompt = 0;
@@ -275,10 +318,16 @@ static void read_batch(struct engine *e, const struct plan *plan)
         struct sequence *seq = sequence_of(plan->items[i]);
         uint32_t n_before = seq->n_output;
         seq->sched.n_computed += seq->sched.n_planned;
+        if (seq->n_kept < seq->sched.n_computed)
+            seq->n_kept = seq->sched.n_computed;
         read_rows(e, seq, &e->batch->slices[i]);
         observe_tokens(&e->seen, seq, seq->n_output - n_before);
         n_drawn += seq->n_output - n_before;
         n_prompt += seq->sched.n_planned - (n_before > 0 ? 1 : 0);
+        if (!seq->ended && is_worth_remembering(seq))
+            share_remember(&e->sharing, seq);
+        if (seq->choice == 0 && seq->n_kept >= seq->job->n_prompt)
+            join_others(e, seq->job);
         if (seq->ended)
             let_go(e, seq);
         else
@@ -310,10 +359,12 @@ static bool step(struct engine *e)
     receive(e);
     alloc_forbid("engine step");
     measure_room(e);
+    share_before_plan(&e->sharing, &e->scheduler);
     e->scheduler.mixed_tokens = pace_prompt_tokens(&e->pace, LEAST_MIXED_TOKENS,
                                                    e->options.max_step_tokens);
     const struct plan *plan =
         scheduler_plan(&e->scheduler, cache_free_blocks(e->model.cache));
+    share_after_plan(&e->sharing);
     const bool worked = plan->n_items > 0;
     fill_batch(e, plan);
     if (worked)
@@ -408,6 +459,11 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
     e->options = *options;
     e->wake = wake;
     e->wake_user = wake_user;
+    e->sharing = (struct sharing){
+        .cache = model->cache,
+        .on = options->prefix_cache,
+        .n_replay = model->n_replay,
+    };
     list_init(&e->jobs);
     observer_init(&e->seen, model->ctx_tokens);
     pace_init(&e->pace, options->target_gap_ms);
@@ -638,6 +694,9 @@ struct engine_stats engine_stats(const struct engine *e)
         .tokens_prompt = get(&c->tokens_prompt),
         .tokens_generated = get(&c->tokens_generated),
         .preemptions = get(&c->preemptions),
+        .prefix_query_tokens = get(&c->prefix_query),
+        .prefix_hit_tokens = get(&c->prefix_hit),
+        .prefix_evictions = get(&c->prefix_evictions),
         .jobs_accepted = get(&c->accepted),
         .jobs_refused = get(&c->refused),
         .jobs_cancelled = get(&c->cancelled),

@@ -41,6 +41,7 @@ struct engine_model {
     uint32_t n_vocab;
     uint32_t ctx_tokens;
     uint32_t max_token_bytes; /* longest answer of token_bytes */
+    uint32_t n_replay; /* tokens before a cached prefix's end that run again */
 };
 
 /* Starts the thread. */
@@ -98,10 +99,13 @@ struct engine_stats {
     uint64_t tokens_prompt; /* computed, recomputation included */
     uint64_t tokens_generated;
     uint64_t preemptions;
+    /* Of prompts at their first admission that might have been shared: their
+     * tokens, those not computed; blocks forgotten for want of memory. */
+    uint64_t prefix_query_tokens, prefix_hit_tokens, prefix_evictions;
     uint64_t jobs_accepted, jobs_refused, jobs_cancelled, jobs_finished,
         jobs_failed;
-    uint32_t running, waiting; /* sequences */
-    uint32_t free_blocks, total_blocks;
+    uint32_t running, waiting;          /* sequences */
+    uint32_t free_blocks, total_blocks; /* free: with those only cached */
     uint64_t last_step_us; /* clock_now_us() at its end; 0 before */
 };
 

@@ -7,6 +7,7 @@
 #ifndef LFMD_SERVER_ENGINE_ENGINE_OPTIONS_H
 #define LFMD_SERVER_ENGINE_ENGINE_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct engine_options {
@@ -19,6 +20,7 @@ struct engine_options {
     uint32_t max_logit_rows;  /* per forward; raised to max_sequences if less.
                                  More rows make prompt logprobs faster, and
                                  cost n_vocab floats each */
+    bool prefix_cache;        /* what one computed, others need not */
     uint32_t target_gap_ms;   /* a step that decodes takes no prompt tokens
                                  beyond what keeps it under this; 0: three
                                  times what decoding alone takes */

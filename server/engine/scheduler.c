@@ -94,8 +94,8 @@ static void stop_waiting(struct scheduler *s, struct sched_entry *entry)
 
 void scheduler_add(struct scheduler *s, struct sched_entry *entry)
 {
-    entry->n_computed = entry->n_blocks = entry->n_planned = 0;
-    entry->n_rows = 0;
+    entry->n_computed = entry->n_shared = entry->n_blocks = 0;
+    entry->n_planned = entry->n_rows = 0;
     list_init(&entry->node);
     wait_in_order(s, entry);
 }
@@ -182,9 +182,9 @@ static void take(struct scheduler *s, struct sched_entry *e, uint32_t n,
 
 static void evict(struct scheduler *s, struct sched_entry *e, struct budget *b)
 {
-    assert(e->n_planned == 0);
-    b->blocks += e->n_blocks;
-    e->n_blocks = 0;
+    assert(e->n_planned == 0 && e->n_shared <= e->n_blocks);
+    b->blocks += e->n_blocks - e->n_shared;
+    e->n_blocks = e->n_shared = 0;
     e->n_computed = 0;
     stop_running(s, e);
     wait_in_order(s, e);
@@ -277,14 +277,15 @@ static void plan_admissions(struct scheduler *s, struct budget *b)
         next = at->next;
         if (*e->room < 2)
             continue; /* it would compute only to stall again */
-        uint32_t need = blocks_for(s, e->n_tokens);
+        uint32_t all = blocks_for(s, e->n_tokens);
+        uint32_t need = all - e->n_shared;
         struct budget share = share_of(b, next != &s->waiting);
         uint32_t n = chunk_of(e, &share);
         if (n == 0 || !find_place(s, need, b))
             return;
         next = at->next; /* a stalled entry may have come to wait behind it */
         b->blocks -= need;
-        e->n_blocks = need;
+        e->n_blocks = all;
         stop_waiting(s, e);
         run_in_order(s, e);
         take(s, e, n, b);

@@ -1,6 +1,9 @@
 /* Opening a model: what it offers, what it refuses, what it leaves behind. */
 #include "tests/lib/test.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "model/base/alloc.h"
 #include "model/base/log.h"
 #include "model/model.h"
@@ -145,6 +148,29 @@ TEST(a_file_that_is_no_model_is_refused_in_words)
     check_refused(&o, "quantize is q3_k, expected q4_0 or q8_0");
 }
 
+TEST(a_model_is_called_something_that_can_be_shown)
+{
+    UNUSED_STATE;
+    char dir[] = "/tmp/lfmd-model-XXXXXX", path[64], cwd[4096], source[4200];
+    struct model_options o = demo;
+    log_set_level(LOG_ERROR);
+    assert_non_null(mkdtemp(dir));
+    assert_non_null(getcwd(cwd, sizeof cwd));
+    snprintf(source, sizeof source, "%s/tests/oracle/gguf/mixed.gguf", cwd);
+    snprintf(path, sizeof path,
+             "%s/a\n\xC3\xA9\xFF\x1B"
+             "b.gguf",
+             dir);
+    assert_int_equal(symlink(source, path), 0);
+    o.path = path;
+    struct model *m = open_demo(&o);
+    assert_string_equal(m->name, "a?\xC3\xA9??b");
+    model_close(m);
+    unlink(path);
+    rmdir(dir);
+    log_set_level(LOG_INFO);
+}
+
 TEST(a_small_cache_shortens_the_context)
 {
     UNUSED_STATE;
@@ -197,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_directory_that_is_not_there_is_named),
         cmocka_unit_test(options_that_cannot_be_met_are_refused_in_words),
         cmocka_unit_test(a_file_that_is_no_model_is_refused_in_words),
+        cmocka_unit_test(a_model_is_called_something_that_can_be_shown),
         cmocka_unit_test(a_small_cache_shortens_the_context),
         cmocka_unit_test(opening_survives_the_failure_of_allocations),
     };

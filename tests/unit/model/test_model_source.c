@@ -119,6 +119,27 @@ TEST(the_parts_of_a_split_file_are_one_model)
     refuse(at("split"), "holds 2 GGUF models");
 }
 
+TEST(files_that_differ_in_more_than_the_part_are_several)
+{
+    UNUSED_STATE;
+    put_gguf("alike/m.gguf");
+    put_gguf("alike/m-00001-of-00002.gguf");
+    put_gguf("alike/m-00002-of-00002.gguf");
+    refuse(at("alike"), "holds 2 GGUF models");
+    unlink(at("alike/m.gguf"));
+    put_gguf("alike/m-00001-of-00003.gguf");
+    refuse(at("alike"), "holds 2 GGUF models");
+}
+
+TEST(links_that_lead_nowhere_are_told)
+{
+    UNUSED_STATE;
+    put("links/README.md", "x", 1);
+    assert_int_equal(symlink("../../blobs/gone", at("links/m.gguf")), 0);
+    refuse(at("links"), "safetensors in /");
+    refuse(at("links"), "/links, and links in it lead nowhere");
+}
+
 static void use_cache(const char *variable, const char *below)
 {
     static const char *const all[] = {"HF_HUB_CACHE", "HF_HOME",
@@ -215,6 +236,8 @@ int main(void)
         cmocka_unit_test(a_file_is_known_by_its_content),
         cmocka_unit_test(a_directory_may_hold_one_model),
         cmocka_unit_test(the_parts_of_a_split_file_are_one_model),
+        cmocka_unit_test(files_that_differ_in_more_than_the_part_are_several),
+        cmocka_unit_test(links_that_lead_nowhere_are_told),
         cmocka_unit_test(a_repository_is_looked_up_where_hugging_face_keeps_it),
         cmocka_unit_test(of_several_files_the_quantisation_picks_one),
         cmocka_unit_test(finding_survives_the_failure_of_allocations),

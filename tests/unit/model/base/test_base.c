@@ -114,6 +114,23 @@ TEST(an_error_that_is_too_long_ends_in_dots)
     assert_string_equal(e.text + sizeof e.text - 4, "...");
 }
 
+TEST(a_long_place_does_not_hide_the_reason)
+{
+    UNUSED_STATE;
+    struct err e = {0};
+    char path[2000];
+    memset(path, 'x', sizeof path);
+    path[sizeof path - 1] = '\0';
+    err_set(&e, ERR_FORMAT, "the file is empty");
+    err_wrap(&e, "/%s", path);
+    err_wrap(&e, "cannot load the model in /%s", path);
+    assert_memory_equal(e.text, "cannot load the model in /xxx", 29);
+    assert_non_null(strstr(e.text, "xxx...: "));
+    size_t n = strlen(e.text);
+    assert_int_equal(n, sizeof e.text - 1);
+    assert_string_equal(e.text + n - 19, ": the file is empty");
+}
+
 TEST(every_code_point_makes_the_round_trip)
 {
     UNUSED_STATE;
@@ -180,6 +197,7 @@ int main(void)
         cmocka_unit_test(an_arena_survives_the_failure_of_every_allocation),
         cmocka_unit_test(an_error_gathers_context_as_it_rises),
         cmocka_unit_test(an_error_that_is_too_long_ends_in_dots),
+        cmocka_unit_test(a_long_place_does_not_hide_the_reason),
         cmocka_unit_test(every_code_point_makes_the_round_trip),
         cmocka_unit_test(overlong_forms_and_surrogates_are_not_utf8),
         cmocka_unit_test(a_list_node_may_be_removed_twice),

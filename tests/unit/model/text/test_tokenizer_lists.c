@@ -175,6 +175,10 @@ TEST(types_that_do_not_fit_their_tokens_are_refused)
     refuse(&l, "has the text of another added token");
     twice[4].n = 0;
     refuse(&l, "tokens[4] is added to the vocabulary and 0 bytes long");
+    twice[4] = (struct tokenizer_piece)P("<\xff>");
+    refuse(&l, "bos_token_id is 4, whose text a template cannot show");
+    twice[4] = (struct tokenizer_piece)P("<\0>");
+    refuse(&l, "bos_token_id is 4, whose text a template cannot show");
 }
 
 TEST(building_survives_the_failure_of_allocations)

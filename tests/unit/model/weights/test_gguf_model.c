@@ -175,6 +175,23 @@ TEST(the_recommended_sampling_is_read)
     gguf_close(g);
 }
 
+TEST(sampling_out_of_range_goes_by_the_name_of_its_key)
+{
+    UNUSED_STATE;
+    struct bytes b = read_mixed();
+    struct gguf *g;
+    struct generation_defaults d;
+    struct err err = {0};
+    const float hot = 1e6f;
+    memcpy(value(b, "general.sampling.temp"), &hot, sizeof hot);
+    assert_int_equal(gguf_parse(&g, b.p, b.n, NULL), 0);
+    assert_int_equal(generation_from_gguf(&d, g, &err), -ERR_FORMAT);
+    assert_non_null(strstr(err.text, "general.sampling.temp: temperature is "
+                                     "1e+06"));
+    gguf_close(g);
+    mem_free(b.p);
+}
+
 /* ---- tensors ----------------------------------------------------------- */
 
 /* All rows of a bound matrix are those of the tensor, from row `first` on. */
@@ -426,6 +443,47 @@ TEST(what_is_not_finite_cannot_be_quantised)
     mem_free(b.p);
 }
 
+TEST(what_no_scale_reaches_cannot_be_quantised)
+{
+    UNUSED_STATE;
+    const struct {
+        enum dtype to;
+        float value;
+        bool fits;
+    } cases[] = {
+        {DTYPE_Q4_0, 524032.0f, true},
+        {DTYPE_Q4_0, -530000.0f, false},
+        {DTYPE_Q8_0, -8319008.0f, true},
+        {DTYPE_Q8_0, 8400000.0f, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bytes b = read_file(ALIASES);
+        struct gguf *g;
+        struct hparams hp;
+        struct weights *w = NULL;
+        struct err err = {0};
+        const struct weights_options options = {true, cases[i].to, 2};
+        assert_int_equal(gguf_parse(&g, b.p, b.n, NULL), 0);
+        assert_int_equal(hparams_from_gguf(&hp, g, NULL), 0);
+        const struct gguf_tensor *t =
+            gguf_find(g, "blk.0.shortconv.out_proj.weight");
+        memcpy(b.p + ((const char *)t->data - b.p) + 400, &cases[i].value, 4);
+        int rc = weights_open_gguf(&w, g, &hp, &options, NULL, NULL, &err);
+        assert_int_equal(rc, cases[i].fits ? 0 : -ERR_FORMAT);
+        if (!cases[i].fits)
+            assert_non_null(strstr(err.text, "too large for a scale"));
+        float row[32];
+        for (uint32_t r = 0; w != NULL && r < 32; r++) {
+            panel_row(row, w->layers[0].out_proj, r);
+            for (uint32_t c = 0; c < 32; c++)
+                assert_true(row[c] - row[c] == 0); /* finite */
+        }
+        weights_close(w);
+        hparams_deinit(&hp);
+        mem_free(b.p);
+    }
+}
+
 TEST(rows_that_are_no_whole_blocks_stay)
 {
     UNUSED_STATE; /* HUB has rows of 48 and 24 */
@@ -450,6 +508,7 @@ int main(void)
         cmocka_unit_test(other_models_and_wrong_numbers_are_refused),
         cmocka_unit_test(the_tensor_is_right_about_the_dense_width),
         cmocka_unit_test(the_recommended_sampling_is_read),
+        cmocka_unit_test(sampling_out_of_range_goes_by_the_name_of_its_key),
         cmocka_unit_test(every_tensor_is_where_the_pass_looks_for_it),
         cmocka_unit_test(what_other_writers_call_it_is_found),
         cmocka_unit_test(a_tensor_that_is_not_there_is_named),
@@ -457,6 +516,7 @@ int main(void)
         cmocka_unit_test(short_memory_is_an_error_and_no_leak),
         cmocka_unit_test(floats_are_quantised_when_asked),
         cmocka_unit_test(what_is_not_finite_cannot_be_quantised),
+        cmocka_unit_test(what_no_scale_reaches_cannot_be_quantised),
         cmocka_unit_test(rows_that_are_no_whole_blocks_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
