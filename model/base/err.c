@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define LEAST_CONTEXT ((size_t)80)
+#define LEAST_REASON ((size_t)160)
 
 __attribute__((format(printf, 2, 0))) static void
 put_text(struct err *err, const char *fmt, va_list ap)
@@ -55,6 +56,17 @@ static size_t cut_context(struct err *err, size_t n_reason)
     return keep;
 }
 
+/* At most `room` characters of a sentence: its end, which says why, stays. */
+static void cut_middle(char *text, size_t room)
+{
+    size_t n = strlen(text);
+    if (n <= room)
+        return;
+    char *cut = text + room - LEAST_REASON - 3;
+    memcpy(cut, "...", 3);
+    memmove(cut + 3, text + n - LEAST_REASON, LEAST_REASON + 1);
+}
+
 int err_wrap(struct err *err, const char *fmt, ...)
 {
     if (err == NULL)
@@ -68,9 +80,8 @@ int err_wrap(struct err *err, const char *fmt, ...)
     va_end(ap);
 
     size_t used = cut_context(err, strlen(inner));
-    int n = snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
-    if (n >= (int)(sizeof err->text - used))
-        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    cut_middle(inner, sizeof err->text - used - sizeof ": ");
+    snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
     return -(int)err->class_;
 }
 
