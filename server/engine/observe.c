@@ -206,6 +206,12 @@ static void write_counters(const struct observer *o,
     metrics_counter(t, "vllm:num_preemptions_total",
                     "Sequences whose blocks were taken for others.",
                     stats->preemptions);
+    metrics_counter(t, "vllm:prefix_cache_queries_total",
+                    "Prompt tokens that were looked for in the cache.",
+                    stats->prefix_query_tokens);
+    metrics_counter(t, "vllm:prefix_cache_hits_total",
+                    "Prompt tokens that were there and were not computed.",
+                    stats->prefix_hit_tokens);
     metrics_counter(t, "vllm:prompt_tokens_total",
                     "Tokens of the prompts that got their first token.",
                     counter_get(&o->prompt_tokens));

@@ -149,6 +149,8 @@ def test_names_that_watchers_look_for_are_there(demo):
             ("vllm:prompt_tokens_total", "counter"),
             ("vllm:generation_tokens_total", "counter"),
             ("vllm:request_success_total", "counter"),
+            ("vllm:prefix_cache_queries_total", "counter"),
+            ("vllm:prefix_cache_hits_total", "counter"),
             ("vllm:request_prompt_tokens", "histogram"),
             ("vllm:request_generation_tokens", "histogram"),
             ("process_cpu_seconds_total", "counter"),
@@ -200,6 +202,20 @@ def test_tokens_and_times_are_those_of_the_answers(demo):
     assert abs(gaps - since(before, after,
                             "vllm:request_decode_time_seconds_sum")) < 1e-4
     assert value(after, "vllm:kv_cache_usage_perc") == 0
+
+
+def test_prefix_hits_are_the_cached_tokens_of_the_answers(demo):
+    before = scrape(demo)
+    body = {**STORY, "prompt": "The fox went to the river again. " * 12,
+            "max_tokens": 1}
+    usage = [demo.post("/v1/completions", body).json()["usage"]
+             for _ in range(2)]
+    cached = [u["prompt_tokens_details"]["cached_tokens"] for u in usage]
+    after = scrape(demo)
+    assert cached[1] > 0
+    assert since(before, after, "vllm:prefix_cache_hits_total") == sum(cached)
+    assert since(before, after, "vllm:prefix_cache_queries_total") == \
+        sum(u["prompt_tokens"] for u in usage)
 
 
 def test_process_numbers_are_the_process(demo):
@@ -263,15 +279,16 @@ def test_a_client_that_leaves_is_an_abort(demo):
         async with httpx.AsyncClient(timeout=60) as client:
             task = asyncio.create_task(client.post(
                 demo.url + "/v1/completions",
-                json={**STORY, "max_tokens": 1900, "n": 16}))
+                json={**STORY, "prompt": ["a story"] * 4, "max_tokens": 1900,
+                      "n": 8}))
             await until(lambda: value(scrape(demo),
-                                      "vllm:num_requests_running") == 16)
+                                      "vllm:num_requests_running") == 32)
             assert value(scrape(demo), "vllm:kv_cache_usage_perc") > 0
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await until(lambda: since(before, scrape(demo),
                                   "vllm:request_success_total",
-                                  finished_reason="abort") == 16)
+                                  finished_reason="abort") == 32)
     asyncio.run(go())
     demo.wait_idle()
 
