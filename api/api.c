@@ -43,6 +43,7 @@ static const struct route routes[] = {
     {"GET", "/readyz", api_health, PROBE},
     {"GET", "/ping", api_health, PROBE},
     {"GET", "/livez", api_live, PROBE},
+    {"GET", "/metrics", api_metrics, PROBE},
 };
 
 const struct route *api_routes(size_t *n)

@@ -41,6 +41,7 @@ void api_detokenize(struct exchange *ex, void *user);
 void api_apply_template(struct exchange *ex, void *user);
 void api_health(struct exchange *ex, void *user);
 void api_live(struct exchange *ex, void *user);
+void api_metrics(struct exchange *ex, void *user);
 void api_version(struct exchange *ex, void *user);
 
 #endif

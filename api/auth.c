@@ -149,15 +149,22 @@ static bool is_known(const struct auth *a, const char *key)
     return known != 0;
 }
 
+const char *auth_presented(const char *authorization, const char *x_api_key)
+{
+    const char *key = authorization;
+    if (key == NULL || strncasecmp(key, "Bearer ", 7) != 0)
+        return x_api_key;
+    for (key += 7; *key == ' '; key++)
+        continue;
+    return key;
+}
+
 int auth_check(const struct auth *a, const char *authorization,
                const char *x_api_key, struct err *err)
 {
-    const char *key = x_api_key;
+    const char *key = auth_presented(authorization, x_api_key);
     if (!auth_required(a))
         return 0;
-    if (authorization != NULL && strncasecmp(authorization, "Bearer ", 7) == 0)
-        for (key = authorization + 7; *key == ' '; key++)
-            ;
     if (key == NULL)
         return err_set(err, ERR_AUTH,
                        "an API key is needed: send "

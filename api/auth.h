@@ -25,6 +25,10 @@ void auth_free(struct auth *a);
 
 bool auth_required(const struct auth *a);
 
+/* The key that a request with these header values (or NULL) presents, known or
+ * not, inside one of them; NULL without. */
+const char *auth_presented(const char *authorization, const char *x_api_key);
+
 /* `authorization` and `x_api_key` are the header values or NULL.
  * 0, or -ERR_AUTH with a sentence that does not quote them. */
 int auth_check(const struct auth *a, const char *authorization,

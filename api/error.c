@@ -1,6 +1,7 @@
 /* error.c -- see error.h. */
 #include "api/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/writer.h"
@@ -94,14 +95,26 @@ void error_write_status(struct buf *out, int status, const char *text)
 
 void error_reply(struct exchange *ex, const struct err *err)
 {
+    error_reply_later(ex, err, 0);
+}
+
+void error_reply_later(struct exchange *ex, const struct err *err,
+                       uint32_t retry_s)
+{
     static const char short_of_memory[] =
         "{\"error\":{\"message\":\"memory is short\",\"type\":\"server_error\","
         "\"param\":null,\"code\":\"out_of_memory\"}}";
     const struct error_shape *shape = error_shape(err->class_);
     struct buf body = {0};
     error_write(&body, err);
-    if (shape->retry_after != NULL)
-        (void)exchange_add_header(ex, "Retry-After", shape->retry_after);
+    const char *retry_after = shape->retry_after;
+    char seconds[16];
+    if (retry_s > 0) {
+        snprintf(seconds, sizeof seconds, "%u", (unsigned)retry_s);
+        retry_after = seconds;
+    }
+    if (retry_after != NULL)
+        (void)exchange_add_header(ex, "Retry-After", retry_after);
     if (shape->authenticate != NULL)
         (void)exchange_add_header(ex, "WWW-Authenticate", shape->authenticate);
     if (buf_ok(&body))

@@ -4,9 +4,11 @@
  * always there.  openai-python retries 408, 409, 429 and 5xx, so what will
  * fail again must not be one of them.
  *
- * Any thread, but error_reply: loop. */
+ * Any thread, but the replies: loop. */
 #ifndef LFMD_API_ERROR_H
 #define LFMD_API_ERROR_H
+
+#include <stdint.h>
 
 #include "model/base/buf.h"
 #include "model/base/err.h"
@@ -32,5 +34,9 @@ void error_write_status(struct buf *out, int status, const char *text);
 /* Answers with status, headers and body; ends the exchange.  When memory is
  * short the body is a fixed one. */
 void error_reply(struct exchange *ex, const struct err *err);
+
+/* The same with a Retry-After of so many seconds; 0: the class's own. */
+void error_reply_later(struct exchange *ex, const struct err *err,
+                       uint32_t retry_s);
 
 #endif

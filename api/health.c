@@ -28,6 +28,9 @@ static void put_load(struct writer *w, const struct engine *e)
     writer_key_int(w, "waiting", s.waiting);
     writer_key_int(w, "free_blocks", s.free_blocks);
     writer_key_int(w, "total_blocks", s.total_blocks);
+    writer_key_int(w, "prompt_tokens_computed", (int64_t)s.tokens_prompt);
+    writer_key_int(w, "prefix_query_tokens", (int64_t)s.prefix_query_tokens);
+    writer_key_int(w, "prefix_hit_tokens", (int64_t)s.prefix_hit_tokens);
 }
 
 /* llama-server's clients look for "status": "ok". */

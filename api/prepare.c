@@ -6,11 +6,13 @@
 #include "api/chat_prompt.h"
 #include "api/ids.h"
 #include "model/base/alloc.h"
+#include "model/base/hash.h"
 #include "model/dialect/dialect.h"
 #include "model/model.h"
 #include "server/engine/job.h"
 
 #define REQUEST_BYTES_DEFAULT ((size_t)64 << 20)
+#define SALT_SEED 1u /* so that no salt is an API key (turn.c) */
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
 /* What Liquid AI recommends for each checkpoint whose generation_config.json
@@ -213,6 +215,10 @@ static int make_job(struct job **out, const struct model *m,
     job->ignore_eos = f->ignore_eos;
     job->include_stop = f->include_stop;
     job->priority = f->priority;
+    job->no_prefix = f->no_prefix;
+    if (f->cache_salt != NULL)
+        job->cache_salt =
+            hash_bytes(f->cache_salt, strlen(f->cache_salt), SALT_SEED);
     job->skip_special = f->skip_special;
     if (job->prompt == NULL || job->params.bias == NULL)
         rc = err_nomem(err, "the request");

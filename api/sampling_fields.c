@@ -95,6 +95,7 @@ static int integers(struct sampling_fields *f, const json_t *body,
 static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
 {
     json_t *stream_options;
+    bool cache_prompt = true;
     f->skip_special = true;
     const struct {
         bool *out;
@@ -104,6 +105,7 @@ static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
         {&f->include_stop, "include_stop_str_in_output"},
         {&f->skip_special, "skip_special_tokens"},
         {&f->return_token_ids, "return_token_ids"},
+        {&cache_prompt, "cache_prompt"},
         {&f->stream, "stream"},
     };
     int rc;
@@ -112,6 +114,7 @@ static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
         if (rc < 0)
             return rc;
     }
+    f->no_prefix = !cache_prompt;
     if (!f->stream) /* OpenAI refuses stream_options then; clients send it */
         return 0;
     rc = json_get_object(body, "stream_options", &stream_options, "", err);

@@ -60,6 +60,7 @@ struct sampling_fields {
     bool return_token_ids;
     int32_t priority;
     const char *cache_salt; /* in the arena, or NULL */
+    bool no_prefix;         /* cache_prompt is false (llama-server's) */
     bool stream;
     bool include_usage; /* stream_options, only with stream */
     bool continuous_usage;

@@ -1,17 +1,21 @@
 /* turn.c -- see turn.h; what a turn says is in turn_say.c. */
 #include "api/turn.h"
 
+#include <string.h>
+
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/prepare.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
+#include "model/base/hash.h"
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 #include "server/http/sse.h"
 
 #define REQUEST_BYTES ((size_t)64 << 20)
+#define KEY_SEED 2u
 #define PING_MS 10000u
 
 /* --- the end of a turn --------------------------------------------------- */
@@ -55,11 +59,19 @@ static void turn_free(struct turn *t)
     mem_free(t);
 }
 
+/* Where only time helps, the engine knows how much of it. */
+static uint32_t retry_s(const struct api *api, const struct err *err)
+{
+    bool is_full = err->class_ == ERR_BUSY;
+    bool is_late = err->class_ == ERR_UNAVAILABLE && api->phase == API_SERVING;
+    return is_full || is_late ? engine_retry_s(api->engine) : 0;
+}
+
 /* The client gets the error in whichever way is still open to it. */
 static void turn_fail(struct turn *t, const struct err *err)
 {
     if (!t->began) {
-        error_reply(t->ex, err);
+        error_reply_later(t->ex, err, retry_s(t->api, err));
     } else {
         buf_clear(&t->out);
         buf_clear(&t->json);
@@ -216,6 +228,8 @@ static int make_jobs(struct turn *t)
             return rc;
         tj->turn = t;
         tj->number = i;
+        if (tj->job->cache_salt == 0)
+            tj->job->cache_salt = t->tenant;
         tj->job->on_event = on_event;
         tj->job->user = tj;
     }
@@ -287,6 +301,17 @@ static void prepared(void *user)
     }
 }
 
+/* Clients with keys of their own do not learn from the time to the first token
+ * what others have asked. */
+static uint64_t tenant_of(const struct api *api, const struct exchange *ex)
+{
+    if (!auth_required(api->auth))
+        return 0;
+    const char *key = auth_presented(exchange_header(ex, "Authorization"),
+                                     exchange_header(ex, "X-Api-Key"));
+    return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
+}
+
 static void turn_begin(struct api *api, struct exchange *ex, bool is_chat)
 {
     struct err err = {0};
@@ -303,6 +328,7 @@ static void turn_begin(struct api *api, struct exchange *ex, bool is_chat)
     t->api = api;
     t->ex = ex;
     t->is_chat = is_chat;
+    t->tenant = tenant_of(api, ex);
     t->preparing = true;
     list_append(&api->turns, &t->node);
     exchange_hold(ex);

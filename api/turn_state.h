@@ -28,11 +28,12 @@ struct turn {
     struct api *api;
     struct exchange *ex; /* held */
     bool is_chat;
-    bool preparing; /* the pool has it */
-    bool gone;      /* the client left meanwhile */
-    bool began;     /* the stream's headers are out */
-    bool paused;    /* the reader is slow */
-    bool parsed;    /* one of the requests is to be deinited */
+    bool preparing;  /* the pool has it */
+    bool gone;       /* the client left meanwhile */
+    bool began;      /* the stream's headers are out */
+    bool paused;     /* the reader is slow */
+    bool parsed;     /* one of the requests is to be deinited */
+    uint64_t tenant; /* cache_salt of jobs whose request names none */
     struct chat_request chat;
     struct completion_request completion;
     struct speech_options speech;

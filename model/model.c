@@ -219,6 +219,7 @@ static int open_kernels(struct model *m, const struct model_options *o,
     m->kernels = kernels_select(o->isa, err);
     if (m->kernels == NULL)
         return err != NULL ? -(int)err->class_ : -ERR_UNSUPPORTED;
+    gemm_reserve(m->kernels, count_threads(o));
     return gemm_self_test(err);
 }
 

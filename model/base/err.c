@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define LEAST_CONTEXT ((size_t)80)
+#define LEAST_REASON ((size_t)160)
 
 __attribute__((format(printf, 2, 0))) static void
 put_text(struct err *err, const char *fmt, va_list ap)
@@ -55,18 +56,15 @@ static size_t cut_context(struct err *err, size_t n_reason)
     return keep;
 }
 
-/* Puts text[0 .. n) at out[0 .. room], the terminator included; what does not
- * fit is taken out of the middle, because the reason is at the end. */
-static void put_reason(char *out, size_t room, const char *text, size_t n)
+/* At most `room` characters of a sentence: its end, which says why, stays. */
+static void cut_middle(char *text, size_t room)
 {
-    if (n <= room) {
-        memcpy(out, text, n + 1);
+    size_t n = strlen(text);
+    if (n <= room)
         return;
-    }
-    size_t head = room / 4, tail = room - head - 3;
-    memcpy(out, text, head);
-    memcpy(out + head, "...", 3);
-    memcpy(out + head + 3, text + n - tail, tail + 1);
+    char *cut = text + room - LEAST_REASON - 3;
+    memcpy(cut, "...", 3);
+    memmove(cut + 3, text + n - LEAST_REASON, LEAST_REASON + 1);
 }
 
 int err_wrap(struct err *err, const char *fmt, ...)
@@ -81,9 +79,9 @@ int err_wrap(struct err *err, const char *fmt, ...)
     put_text(err, fmt, ap);
     va_end(ap);
 
-    size_t n = strlen(inner), used = cut_context(err, n);
-    memcpy(err->text + used, ": ", 2);
-    put_reason(err->text + used + 2, sizeof err->text - used - 3, inner, n);
+    size_t used = cut_context(err, strlen(inner));
+    cut_middle(inner, sizeof err->text - used - sizeof ": ");
+    snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
     return -(int)err->class_;
 }
 

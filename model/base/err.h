@@ -46,7 +46,7 @@ int err_field(struct err *err, const char *param, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " in front of the text; returns -class of what is there. Where
- * both do not fit, first the context is cut and then the middle of the text. */
+ * both do not fit, the context is cut first. */
 int err_wrap(struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -111,6 +111,16 @@ void kv_pool_drop(struct kv_pool *p, uint32_t block)
     p->n_free++;
 }
 
+void kv_pool_copy(struct kv_pool *p, uint32_t to, uint32_t from)
+{
+    assert(to != from && p->refs[to] > 0 && p->refs[from] > 0);
+    for (uint32_t l = 0; l < p->n_layers; l++) {
+        char *blocks = kv_pool_layer(p, l);
+        memcpy(blocks + to * p->block_bytes, blocks + from * p->block_bytes,
+               p->block_bytes);
+    }
+}
+
 bool kv_pool_validate(const struct kv_pool *p)
 {
     uint32_t n_unheld = 0;

@@ -44,6 +44,9 @@ uint32_t kv_pool_take(struct kv_pool *p);
 void kv_pool_hold(struct kv_pool *p, uint32_t block);
 void kv_pool_drop(struct kv_pool *p, uint32_t block);
 
+/* All keys and values of one held block, to another. */
+void kv_pool_copy(struct kv_pool *p, uint32_t to, uint32_t from);
+
 bool kv_pool_validate(const struct kv_pool *p);
 
 /* The blocks of attention layer `layer` (counted among the attention

@@ -250,6 +250,15 @@ static uint32_t heads_per_item(const struct pass *p, uint32_t group)
                : 1;
 }
 
+/* As many as share a block's widening, unless that leaves members idle. */
+static uint32_t tokens_per_item(const struct pass *p, uint32_t item_heads)
+{
+    uint32_t most = KERNELS_ATTEND_ROWS / item_heads;
+    uint64_t n_cuts = p->hp->n_heads / item_heads;
+    uint64_t share = p->n_tokens * n_cuts / team_size(p->team);
+    return share < 1 ? 1 : share < most ? (uint32_t)share : most;
+}
+
 void attention(struct pass *p, const struct layer_weights *w, uint32_t index)
 {
     const struct hparams *hp = p->hp;
@@ -266,7 +275,7 @@ void attention(struct pass *p, const struct layer_weights *w, uint32_t index)
         .kv_floats = hp->n_kv_heads * hp->head_dim,
         .group = group,
         .item_heads = item_heads,
-        .item_tokens = KERNELS_ATTEND_ROWS / item_heads,
+        .item_tokens = tokens_per_item(p, item_heads),
         .view = {.base = kv_pool_layer(pool, index),
                  .block_bytes = pool->block_bytes,
                  .format = pool->format,

@@ -48,13 +48,17 @@ static void linear_slice(const struct linear_work *work, const struct linear *l,
     }
 }
 
+/* A router has no more rows than experts, all of floats. */
+#define FLOAT_GRAIN 8u
+
 static void linear_member(void *arg, uint32_t part, uint32_t n_parts)
 {
     const struct linear_work *work = arg;
     for (uint32_t i = 0; i < work->n_products; i++) {
+        struct matrix w = work->products[i].w;
+        uint32_t grain = dtype_is_quantised(w.dtype) ? ROW_GRAIN : FLOAT_GRAIN;
         uint32_t r0, r1;
-        team_split(work->products[i].w.rows, ROW_GRAIN, part, n_parts, &r0,
-                   &r1);
+        team_split(w.rows, grain, part, n_parts, &r0, &r1);
         if (r0 < r1)
             linear_slice(work, &work->products[i], r0, r1, part);
     }

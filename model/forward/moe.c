@@ -11,8 +11,8 @@
  * ascending order, whoever else is in the batch, as transformers does.
  *
  * Quantised experts read the normed rows where they are; for float ones they
- * are gathered first.  The matrices of one kind have one format in all experts
- * of a layer.  It does not choose: route.c. */
+ * are gathered first.  Of one kind of matrix all experts of a layer are
+ * quantised or none is.  It does not choose: route.c. */
 #include "model/forward/ops.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* scratch.c -- one block of floats and one of integers, cut to size.
+/* scratch.c -- one block of floats, one of integers and, where a weight is
+ * quantised, one of quantised activations, cut to size.
  *
  * The list of buffers is walked twice: to add up, and to hand out.  Every
  * buffer starts on a cache line.

@@ -48,9 +48,9 @@ struct scratch {
     float *attend; /* [n_threads][attend_floats] */
     size_t attend_floats;
 
-    void *floats; /* owned: all of the above */
+    void *floats; /* owned: all floats above */
     void *ints;   /* owned: the routing's */
-    void *blocks; /* owned: the quantised twins */
+    void *blocks; /* owned: the quantised twins, or NULL */
     uint64_t bytes;
 };
 

@@ -4,6 +4,7 @@
 #include <cblas.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "model/base/alloc.h"
@@ -56,6 +57,27 @@ uint32_t gemm_crossover(const struct kernels *kernels, enum dtype dtype)
             return crossovers[i].rows[dtype];
     }
     return crossovers[0].rows[dtype];
+}
+
+/* What sgemm takes and gives its buffer with: exported, but in no header. */
+void *blas_memory_alloc(int);
+void blas_memory_free(void *);
+
+#define MAX_RESERVED 64u
+
+void gemm_reserve(const struct kernels *kernels, uint32_t n_threads)
+{
+    void *buffers[MAX_RESERVED];
+    uint32_t n = n_threads < MAX_RESERVED ? n_threads : MAX_RESERVED;
+    bool used = false;
+
+    for (uint32_t d = 0; d < N_FLOAT_DTYPES; d++)
+        used |= gemm_crossover(kernels, (enum dtype)d) != NEVER;
+    n = used ? n : 0;
+    for (uint32_t i = 0; i < n; i++)
+        buffers[i] = blas_memory_alloc(0);
+    for (uint32_t i = 0; i < n; i++)
+        blas_memory_free(buffers[i]);
 }
 
 const char *gemm_core_name(void)

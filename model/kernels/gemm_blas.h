@@ -31,6 +31,12 @@ struct kernels;
  * it.  Repeats do nothing. */
 void gemm_init(void);
 
+/* Has OpenBLAS take the buffers of n_threads calls at once (128 MB of addresses
+ * each, of which little is touched), where gemm uses it with these kernels.
+ * Without one at hand a call asks the kernel for it, and as long as memory is
+ * short does so for ever.  At boot, after gemm_init. */
+void gemm_reserve(const struct kernels *kernels, uint32_t n_threads);
+
 /* y[i * ldy + j] = sum_k x[i * ldx + k] * w[j][k] for i < m and rows j of `w`
  * in [row0, row1); `y` is indexed from row 0 of `w`, so slices of one product
  * share it.  ldx >= w.cols, ldy >= row1.  y overlaps nothing.

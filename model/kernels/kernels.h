@@ -110,10 +110,11 @@ struct conv_run {
 /* y[i * ldy + j] = sum_p x[i * ldx + p] * w[j * k + p], for n rows of stored
  * weights and m rows of x; k is a row's length, also the distance between rows.
  *
- * For few rows: right for any m, quick for 1..16, where reading w is the cost;
- * gemm_blas.h serves the rest.  A slice starts at any row: pass
- * matrix_row(w, r0) and y + r0.  k = 0 gives zeros.  The order of summation
- * along k depends on k only, never on m or n.
+ * Right for any m, and quick for few, where reading w is the cost; from how
+ * many on OpenBLAS is quicker, if ever, gemm_blas.c knows.  A slice starts at
+ * any row: pass matrix_row(w, r0) and y + r0.  k = 0 gives zeros.  The order of
+ * summation along k depends on k only, never on m or n.
+ *
  * |y - y_ref| <= 1e-6 * sqrt(k) * sum |x * w|. */
 typedef void matmul_fn(float *restrict y, size_t ldy, const float *restrict x,
                        size_t ldx, const void *restrict w, uint32_t m,
@@ -140,8 +141,9 @@ static inline float q8_sum(const float scale[2], const int32_t sum[2])
 }
 
 /* dst[b] = x[32 b .. 32 b + 32), rounded to nearest, ties to even;
- * zeros for a half below Q8_TINY.  Every instruction set gives the same bits,
- * except where x is not finite: then q is any number from -127 to 127. */
+ * zeros for a half below Q8_TINY.  Every instruction set gives the same bits
+ * while x is finite; otherwise the numbers are unspecified, q in -127 .. 127
+ * all the same. */
 typedef void quantize_fn(struct q8_block *restrict dst, const float *restrict x,
                          uint32_t n_blocks);
 
@@ -168,10 +170,6 @@ typedef void widen_fn(float *restrict dst, const void *restrict src, size_t n);
 typedef void rmsnorm_fn(float *y, const float *x, const float *restrict w,
                         uint32_t n, float eps);
 
-/* x = exp(x - max(x)) / sum, n >= 1, in place; -INFINITY gives 0, and one value
- * is finite.  |x - x_ref| <= 4e-6 * x_ref + 1e-30. */
-typedef void softmax_fn(float *x, uint32_t n);
-
 /* y = gate / (1 + exp(-gate)) * up; `y` may be `gate` or `up`.
  * |y - y_ref| <= 2e-6 * |y_ref| + 1e-30 * |up|. */
 typedef void silu_mul_fn(float *y, const float *gate, const float *up,
@@ -187,9 +185,6 @@ typedef void mul_fn(float *y, const float *a, const float *b, uint32_t n);
 typedef void axpy_fn(float *restrict y, float a, const float *restrict x,
                      uint32_t n);
 
-/* sum a * b: |dot - dot_ref| <= 1e-6 * sqrt(n) * sum |a * b|. */
-typedef float dot_fn(const float *a, const float *b, uint32_t n);
-
 /* Rotates one head in place, its halves paired (neox, HF's rotate_half): for
  * i < head_dim / 2
  *
@@ -204,8 +199,10 @@ typedef void rope_fn(float *restrict x, const float *restrict cos,
 /* See struct attend_run.  One pass over the blocks with a running maximum.
  *
  * A row's bits depend on its query and on what is stored for the positions up
- * to its own, never on the other rows of the run: a prompt cut into other runs
- * gives the same.  What lies behind the last position may be anything.
+ * to its own, never on the other rows of the run (as long as the values that
+ * those see are finite): a prompt cut into other runs gives the same.  What
+ * lies behind the last position may be anything.
+ *
  * |out - out_ref| <= 4e-5 * max_p |value[p]| while scores are below 30 and
  * positions below 10,000. */
 typedef void attend_fn(const struct attend_run *run);
@@ -230,12 +227,10 @@ struct kernels {
     quantize_fn *quantize;
     qmatmul_fn *qmatmul[N_DTYPES]; /* of the quantised ones */
     rmsnorm_fn *rmsnorm;
-    softmax_fn *softmax;
     silu_mul_fn *silu_mul;
     add_fn *add;
     mul_fn *mul;
     axpy_fn *axpy;
-    dot_fn *dot;
     rope_fn *rope;
     attend_fn *attend;
     kv_store_fn *kv_store;

@@ -19,9 +19,8 @@
 
 /* The integer sums of a block with each token's activations, minus zero times
  * the activations: dots[t][0] of the first 16 values, dots[t][1] of the others.
- *  `block` points to the first of
- * the 8 rows in the block's first group.  f and tokens are constants after
- * inlining. */
+ * `block` points to the first of the 8 rows in the block's first group.  f and
+ * tokens are constants after inlining. */
 ALWAYS_INLINE void block_dots(__m256i dots[MAX_TOKENS][2], const uint8_t *block,
                               const struct q8_block *const x[MAX_TOKENS],
                               const struct panel_format f, uint32_t tokens);

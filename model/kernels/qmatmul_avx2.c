@@ -6,7 +6,9 @@
  *     4 bits   4 x 2 x 15 x 127 = 15,240: half a block
  *     6 bits   2 x 2 x 63 x 127 = 32,004: two groups
  *     8 bits   2 x 128 x 127 = 32,512 with |w| and the sign moved to the
- *              activation, so one group, and there is no zero point */
+ *              activation, so one group, and there is no zero point
+ *
+ * which rests on activations of -127 .. 127, whatever is quantised. */
 #include "model/kernels/kernels_fill.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -136,10 +138,10 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
 
     UNROLL
     for (uint32_t i = 0; i < 2; i++) {
+        /* min returns its second operand when one is NaN */
         v[i] =
-            _mm256_min_ps(_mm256_set1_ps(127.0f), _mm256_mul_ps(v[i], inverse));
-        /* Of a NaN the second is taken. */
-        q[i] = _mm256_cvtps_epi32(_mm256_max_ps(v[i], _mm256_set1_ps(-127.0f)));
+            _mm256_min_ps(_mm256_mul_ps(v[i], inverse), _mm256_set1_ps(127.0f));
+        q[i] = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_set1_ps(-127.0f), v[i]));
     }
     /* Packing works on the halves of a register: their order is put right. */
     all = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xd8);

@@ -27,9 +27,9 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
     int32_t sum;
 
     v = _mm512_mul_ps(v, _mm512_set1_ps(inverse));
-    v = _mm512_min_ps(_mm512_set1_ps(127.0f), v);
-    /* Of a NaN the second is taken. */
-    q = _mm512_cvtps_epi32(_mm512_max_ps(v, _mm512_set1_ps(-127.0f)));
+    /* min returns its second operand when one is NaN */
+    v = _mm512_min_ps(v, _mm512_set1_ps(127.0f));
+    q = _mm512_cvtps_epi32(_mm512_max_ps(_mm512_set1_ps(-127.0f), v));
     sum = _mm512_reduce_add_epi32(q);
     _mm_storeu_si128((void *)(dst->q + 16 * h), _mm512_cvtepi32_epi8(q));
     dst->scale[h] = max / 127.0f;

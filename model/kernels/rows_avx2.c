@@ -56,53 +56,6 @@ static void rmsnorm(float *y, const float *x, const float *restrict w,
     }
 }
 
-static float max_of(const float *x, uint32_t n)
-{
-    __m256 max = _mm256_set1_ps(-INFINITY);
-    float largest;
-    uint32_t i = 0;
-
-    for (; n - i >= LANES; i += LANES)
-        max = _mm256_max_ps(max, _mm256_loadu_ps(x + i));
-    largest = max_lanes(max);
-    for (; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    return largest;
-}
-
-static void scale_by(float *x, float a, uint32_t n)
-{
-    __m256 as = _mm256_set1_ps(a);
-    uint32_t i = 0;
-
-    for (; n - i >= LANES; i += LANES)
-        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_loadu_ps(x + i), as));
-    for (; i < n; i++)
-        x[i] *= a;
-}
-
-static void softmax(float *x, uint32_t n)
-{
-    __m256 max = _mm256_set1_ps(max_of(x, n));
-    __m256 sum = _mm256_setzero_ps();
-    uint32_t i = 0;
-
-    for (; n - i >= LANES; i += LANES) {
-        __m256 e = exp_lanes(_mm256_sub_ps(_mm256_loadu_ps(x + i), max));
-
-        _mm256_storeu_ps(x + i, e);
-        sum = _mm256_add_ps(sum, e);
-    }
-    if (i < n) {
-        __m256i mask = lane_mask(n - i);
-        __m256 e = exp_lanes(_mm256_sub_ps(load_part(x + i, mask), max));
-
-        _mm256_maskstore_ps(x + i, mask, e);
-        sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(mask)));
-    }
-    scale_by(x, 1.0f / sum_lanes(sum), n);
-}
-
 ALWAYS_INLINE __m256 silu_lanes(__m256 gate, __m256 up)
 {
     __m256 minus = _mm256_xor_ps(gate, _mm256_set1_ps(-0.0f));
@@ -187,12 +140,10 @@ static void rope(float *restrict x, const float *restrict cos,
 void rows_fill_avx2(struct kernels *k)
 {
     k->rmsnorm = rmsnorm;
-    k->softmax = softmax;
     k->silu_mul = silu_mul;
     k->add = add;
     k->mul = mul;
     k->axpy = axpy;
-    k->dot = dot;
     k->rope = rope;
 }
 

@@ -63,43 +63,6 @@ static void rmsnorm(float *y, const float *x, const float *restrict w,
     }
 }
 
-static float max_of(const float *x, uint32_t n)
-{
-    __m512 max = _mm512_set1_ps(-INFINITY);
-    float lanes[LANES], largest = -INFINITY;
-
-    for (uint32_t i = 0; i < n; i += step_at(i, n)) {
-        __mmask16 mask = mask_at(i, n);
-
-        max = _mm512_mask_max_ps(max, mask, max, load_part(x + i, mask));
-    }
-    _mm512_storeu_ps(lanes, max);
-    for (uint32_t i = 0; i < LANES; i++)
-        largest = lanes[i] > largest ? lanes[i] : largest;
-    return largest;
-}
-
-static void softmax(float *x, uint32_t n)
-{
-    __m512 max = _mm512_set1_ps(max_of(x, n));
-    __m512 sum = _mm512_setzero_ps(), scales;
-
-    for (uint32_t i = 0; i < n; i += step_at(i, n)) {
-        __mmask16 mask = mask_at(i, n);
-        __m512 e = exp_lanes(_mm512_sub_ps(load_part(x + i, mask), max));
-
-        _mm512_mask_storeu_ps(x + i, mask, e);
-        sum = _mm512_mask_add_ps(sum, mask, sum, e);
-    }
-    scales = _mm512_set1_ps(1.0f / sum_lanes(sum));
-    for (uint32_t i = 0; i < n; i += step_at(i, n)) {
-        __mmask16 mask = mask_at(i, n);
-
-        _mm512_mask_storeu_ps(x + i, mask,
-                              _mm512_mul_ps(load_part(x + i, mask), scales));
-    }
-}
-
 static void silu_mul(float *y, const float *gate, const float *up, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i += step_at(i, n)) {
@@ -118,9 +81,7 @@ static void silu_mul(float *y, const float *gate, const float *up, uint32_t n)
 void rows_fill_avx512(struct kernels *k)
 {
     k->rmsnorm = rmsnorm;
-    k->softmax = softmax;
     k->silu_mul = silu_mul;
-    k->dot = dot;
 }
 
 #else

@@ -45,51 +45,6 @@ static void rmsnorm(float *y, const float *x, const float *restrict w,
         y[i] = x[i] * scale * w[i];
 }
 
-static float max_of(const float *x, uint32_t n)
-{
-    float32x4_t max = vdupq_n_f32(-INFINITY);
-    float largest;
-    uint32_t i = 0;
-
-    for (; n - i >= LANES; i += LANES)
-        max = vmaxq_f32(max, vld1q_f32(x + i));
-    largest = vmaxvq_f32(max);
-    for (; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    return largest;
-}
-
-static void scale_by(float *x, float a, uint32_t n)
-{
-    uint32_t i = 0;
-
-    for (; n - i >= LANES; i += LANES)
-        vst1q_f32(x + i, vmulq_n_f32(vld1q_f32(x + i), a));
-    for (; i < n; i++)
-        x[i] *= a;
-}
-
-static void softmax(float *x, uint32_t n)
-{
-    float32x4_t max = vdupq_n_f32(max_of(x, n));
-    float32x4_t sum = vdupq_n_f32(0);
-    uint32_t i = 0;
-
-    for (; n - i >= LANES; i += LANES) {
-        float32x4_t e = exp_lanes(vsubq_f32(vld1q_f32(x + i), max));
-
-        vst1q_f32(x + i, e);
-        sum = vaddq_f32(sum, e);
-    }
-    if (i < n) {
-        float32x4_t e = exp_lanes(vsubq_f32(load_part(x + i, n - i), max));
-
-        store_part(x + i, e, n - i);
-        sum = vaddq_f32(sum, keep_lanes(e, n - i));
-    }
-    scale_by(x, 1.0f / vaddvq_f32(sum), n);
-}
-
 ALWAYS_INLINE float32x4_t silu_lanes(float32x4_t gate, float32x4_t up)
 {
     float32x4_t below =
@@ -167,12 +122,10 @@ static void rope(float *restrict x, const float *restrict cos,
 void rows_fill_neon(struct kernels *k)
 {
     k->rmsnorm = rmsnorm;
-    k->softmax = softmax;
     k->silu_mul = silu_mul;
     k->add = add;
     k->mul = mul;
     k->axpy = axpy;
-    k->dot = dot;
     k->rope = rope;
 }
 

@@ -18,21 +18,6 @@ static void rmsnorm(float *y, const float *x, const float *restrict w,
         y[i] = x[i] * scale * w[i];
 }
 
-static void softmax(float *x, uint32_t n)
-{
-    float max = x[0];
-    double sum = 0;
-
-    for (uint32_t i = 1; i < n; i++)
-        max = x[i] > max ? x[i] : max;
-    for (uint32_t i = 0; i < n; i++) {
-        x[i] = expf(x[i] - max);
-        sum += (double)x[i];
-    }
-    for (uint32_t i = 0; i < n; i++)
-        x[i] = (float)((double)x[i] / sum);
-}
-
 static void silu_mul(float *y, const float *gate, const float *up, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -58,15 +43,6 @@ static void axpy(float *restrict y, float a, const float *restrict x,
         y[i] += a * x[i];
 }
 
-static float dot(const float *a, const float *b, uint32_t n)
-{
-    double sum = 0;
-
-    for (uint32_t i = 0; i < n; i++)
-        sum += (double)a[i] * (double)b[i];
-    return (float)sum;
-}
-
 static void rope(float *restrict x, const float *restrict cos,
                  const float *restrict sin, uint32_t head_dim)
 {
@@ -83,11 +59,9 @@ static void rope(float *restrict x, const float *restrict cos,
 void rows_fill_ref(struct kernels *k)
 {
     k->rmsnorm = rmsnorm;
-    k->softmax = softmax;
     k->silu_mul = silu_mul;
     k->add = add;
     k->mul = mul;
     k->axpy = axpy;
-    k->dot = dot;
     k->rope = rope;
 }

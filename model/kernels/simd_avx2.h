@@ -1,8 +1,8 @@
 /* simd_avx2.h -- eight floats at a time: loads of stored weights, ragged ends,
  * sums and exp.
  *
- * Included only by *_avx2.c, which the Makefile compiles for AVX2, FMA and
- * F16C; everything is inline, so no such code leaks into other files. */
+ * Included only by files that the Makefile compiles for AVX2, FMA and F16C, or
+ * for more; everything is inline, so no such code leaks into other files. */
 #ifndef LFMD_MODEL_KERNELS_SIMD_AVX2_H
 #define LFMD_MODEL_KERNELS_SIMD_AVX2_H
 

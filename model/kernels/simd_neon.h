@@ -72,13 +72,6 @@ ALWAYS_INLINE uint32x4_t lane_mask(uint32_t n)
     return vcltq_u32(vld1q_u32(lane), vdupq_n_u32(n));
 }
 
-/* v with the lanes from n on zero. */
-ALWAYS_INLINE float32x4_t keep_lanes(float32x4_t v, uint32_t n)
-{
-    return vreinterpretq_f32_u32(
-        vandq_u32(vreinterpretq_u32_f32(v), lane_mask(n)));
-}
-
 /* Four signed bytes as integers. */
 ALWAYS_INLINE int32x4_t load_signed_bytes(const void *p)
 {

@@ -4,7 +4,11 @@
  * is one threshold, and together they are the highest.  A threshold is found
  * without sorting: the bits of a float, flipped so that they order like the
  * number, are split in three digits (11, 11 and 10 bits); a histogram per
- * digit, from the top, says in which bucket the wanted count or mass falls. */
+ * digit, from the top, says in which bucket the wanted count or mass falls.
+ *
+ * Top-k and min-p say beforehand below which score nothing can survive.  Then
+ * the tokens above it are picked out first, some hundred of them, and all that
+ * follows looks at these alone. */
 #include "model/sample/sampler.h"
 
 #include <float.h>
@@ -16,6 +20,7 @@
 #include "model/sample/rng.h"
 
 #define DIGIT_BUCKETS 2048
+#define GROUP 64u /* tokens whose largest score is looked at first */
 
 struct sampler {
     uint32_t n_vocab;
@@ -24,6 +29,9 @@ struct sampler {
     uint32_t *count; /* [n_vocab], valid where stamped */
     float *probs;    /* [n_vocab], relative to the likeliest */
     float *raw;      /* [n_vocab], the model's logits, for the logprob */
+    float *scores;   /* [n_vocab], of the tokens picked out */
+    token_id *ids;   /* [n_vocab], these, ascending */
+    float *tops;     /* [n_vocab / GROUP + 1], largest score of each group */
     double mass[DIGIT_BUCKETS];
 };
 
@@ -43,8 +51,12 @@ int sampler_new(struct sampler **out, uint32_t n_vocab, struct err *err)
     s->count = mem_calloc(n_vocab, sizeof *s->count);
     s->probs = mem_calloc(n_vocab, sizeof *s->probs);
     s->raw = mem_calloc(n_vocab, sizeof *s->raw);
+    s->scores = mem_calloc(n_vocab, sizeof *s->scores);
+    s->ids = mem_calloc(n_vocab, sizeof *s->ids);
+    s->tops = mem_calloc(n_vocab / GROUP + 1, sizeof *s->tops);
     if (s->stamp == NULL || s->count == NULL || s->probs == NULL ||
-        s->raw == NULL) {
+        s->raw == NULL || s->scores == NULL || s->ids == NULL ||
+        s->tops == NULL) {
         sampler_free(s);
         return err_nomem(err, "the sampler's scratch");
     }
@@ -60,6 +72,9 @@ void sampler_free(struct sampler *s)
     mem_free(s->count);
     mem_free(s->probs);
     mem_free(s->raw);
+    mem_free(s->scores);
+    mem_free(s->ids);
+    mem_free(s->tops);
     mem_free(s);
 }
 
@@ -164,6 +179,13 @@ static uint32_t key_of(float f)
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+/* The tokens that take part in a draw: their scores, and which they are. */
+struct pool {
+    const float *scores; /* [n] */
+    const token_id *ids; /* [n], ascending; NULL: 0, 1, 2, ... */
+    uint32_t n;
+};
+
 /* Which tokens are still in: those above `key`, and the first `n_ties` by id of
  * those at it. */
 struct cut {
@@ -174,7 +196,7 @@ struct cut {
 /* The cut after the prefix whose weight first reaches `target`; weight is 1 per
  * token, or s->probs.  Only tokens at or above `floor` take part.  Returns the
  * weight that the tokens at the cut's key still have to bring. */
-static double select_prefix(struct sampler *s, const float *logits,
+static double select_prefix(struct sampler *s, const struct pool *pool,
                             bool by_mass, uint32_t floor, double target,
                             uint32_t *key)
 {
@@ -183,8 +205,8 @@ static double select_prefix(struct sampler *s, const float *logits,
     for (unsigned d = 0; d < 3; d++) {
         uint32_t n_buckets = 1u << widths[d], low_mask = n_buckets - 1;
         memset(s->mass, 0, n_buckets * sizeof *s->mass);
-        for (uint32_t i = 0; i < s->n_vocab; i++) {
-            uint32_t k = key_of(logits[i]);
+        for (uint32_t i = 0; i < pool->n; i++) {
+            uint32_t k = key_of(pool->scores[i]);
             if (k < floor || (k & above_mask) != prefix)
                 continue;
             s->mass[k >> shifts[d] & low_mask] +=
@@ -211,31 +233,31 @@ static double select_prefix(struct sampler *s, const float *logits,
     return target;
 }
 
-static void cut_top_k(struct sampler *s, const float *logits, int32_t k,
+static void cut_top_k(struct sampler *s, const struct pool *pool, int32_t k,
                       struct cut *cut)
 {
-    if (k <= 0 || (uint32_t)k >= s->n_vocab)
+    if (k <= 0 || (uint32_t)k >= pool->n)
         return;
-    select_prefix(s, logits, false, 0, (double)k, &cut->key);
+    select_prefix(s, pool, false, 0, (double)k, &cut->key);
 }
 
-static void cut_top_p(struct sampler *s, const float *logits, float top_p,
+static void cut_top_p(struct sampler *s, const struct pool *pool, float top_p,
                       struct cut *cut)
 {
     if (!(top_p < 1.0f))
         return;
     double total = 0.0;
-    for (uint32_t i = 0; i < s->n_vocab; i++)
+    for (uint32_t i = 0; i < pool->n; i++)
         total += (double)s->probs[i];
     /* 0 asks for the smallest nucleus; an empty one would be below all. */
     double target = total * (top_p > FLT_MIN ? (double)top_p : (double)FLT_MIN);
     uint32_t key;
-    double left = select_prefix(s, logits, true, cut->key, target, &key);
+    double left = select_prefix(s, pool, true, cut->key, target, &key);
     cut->key = key;
     cut->n_ties = 0;
     /* Equal scores have equal probabilities. */
-    for (uint32_t i = 0; i < s->n_vocab; i++) {
-        if (key_of(logits[i]) != key)
+    for (uint32_t i = 0; i < pool->n; i++) {
+        if (key_of(pool->scores[i]) != key)
             continue;
         cut->n_ties++;
         left -= (double)s->probs[i];
@@ -245,12 +267,12 @@ static void cut_top_p(struct sampler *s, const float *logits, float top_p,
 }
 
 /* Sets to 0 what the cut and min-p leave out; returns the sum of the rest. */
-static double apply_cut(struct sampler *s, const float *logits, float min_p,
+static double apply_cut(struct sampler *s, const struct pool *pool, float min_p,
                         struct cut cut)
 {
     double sum = 0.0;
-    for (uint32_t i = 0; i < s->n_vocab; i++) {
-        uint32_t k = key_of(logits[i]);
+    for (uint32_t i = 0; i < pool->n; i++) {
+        uint32_t k = key_of(pool->scores[i]);
         bool in = k > cut.key;
         if (k == cut.key && cut.n_ties > 0) {
             cut.n_ties--;
@@ -263,43 +285,118 @@ static double apply_cut(struct sampler *s, const float *logits, float min_p,
     return sum;
 }
 
-/* Probabilities relative to the likeliest, 0 where the exponential would be
- * or where a filter is sure to say no; most of a draw's time goes here. */
-static void weigh(struct sampler *s, const float *logits, float max,
+/* Below this score, relative to the likeliest and by temperature, a token's
+ * probability is 0 or a filter is sure to say no. */
+static float lowest(const struct sample_params *p)
+{
+    if (p->min_p > 0.0f && !(p->top_p < 1.0f)) /* top-p needs the full sum */
+        return logf(fminf(p->min_p, 1.0f)) - 0.01f;
+    return -104.0f; /* expf is 0 from there on */
+}
+
+/* Probabilities relative to the likeliest; without filters most of a draw's
+ * time goes here. */
+static void weigh(struct sampler *s, const struct pool *pool, float max,
                   const struct sample_params *p, uint32_t floor_key)
 {
-    float floor = -104.0f;                     /* expf is 0 from there on */
-    if (p->min_p > 0.0f && !(p->top_p < 1.0f)) /* top-p needs the full sum */
-        floor = logf(fminf(p->min_p, 1.0f)) - 0.01f;
-    for (uint32_t i = 0; i < s->n_vocab; i++) {
-        float x = (logits[i] - max) / p->temperature;
-        bool in = x >= floor && key_of(logits[i]) >= floor_key;
+    float floor = lowest(p);
+    for (uint32_t i = 0; i < pool->n; i++) {
+        float x = (pool->scores[i] - max) / p->temperature;
+        bool in = x >= floor && key_of(pool->scores[i]) >= floor_key;
         s->probs[i] = in ? expf(x) : 0.0f;
     }
+}
+
+/* Fills s->tops; returns how many groups there are. */
+static uint32_t find_tops(struct sampler *s, const float *logits)
+{
+    uint32_t n = 0;
+    for (uint32_t at = 0; at < s->n_vocab; at += GROUP) {
+        uint32_t end = s->n_vocab - at < GROUP ? s->n_vocab : at + GROUP;
+        float most[8];
+        for (uint32_t j = 0; j < 8; j++)
+            most[j] = -INFINITY;
+        for (uint32_t i = at; end - at == GROUP && i < end; i += 8)
+            for (uint32_t j = 0; j < 8; j++)
+                most[j] = logits[i + j] > most[j] ? logits[i + j] : most[j];
+        for (uint32_t i = at; end - at < GROUP && i < end; i++)
+            most[0] = logits[i] > most[0] ? logits[i] : most[0];
+        for (uint32_t j = 1; j < 8; j++)
+            most[0] = most[j] > most[0] ? most[j] : most[0];
+        s->tops[n++] = most[0];
+    }
+    return n;
+}
+
+/* The k-th largest score is no less than the k-th largest of the groups'
+ * largest, which are far fewer. */
+static float top_k_floor(struct sampler *s, uint32_t n_groups, int32_t k)
+{
+    const struct pool tops = {s->tops, NULL, n_groups};
+    uint32_t key, bits;
+    float floor;
+    if (k <= 0 || (uint32_t)k >= n_groups)
+        return -INFINITY;
+    select_prefix(s, &tops, false, 0, (double)k, &key);
+    bits = key & 0x80000000u ? key & 0x7fffffffu : ~key;
+    memcpy(&floor, &bits, sizeof floor);
+    return floor;
+}
+
+/* All tokens, or those that can survive top-k and min-p, where these leave
+ * out most. */
+static struct pool pick(struct sampler *s, const float *logits, float max,
+                        const struct sample_params *p)
+{
+    float floor = -INFINITY;
+    if (p->min_p > 0.0f && !(p->top_p < 1.0f)) /* a little lower: rounding */
+        floor = max + 1.0001f * lowest(p) * p->temperature - 1e-3f -
+                1e-6f * fabsf(max);
+    if (p->top_k <= 0 && !(floor > -INFINITY))
+        return (struct pool){logits, NULL, s->n_vocab};
+    uint32_t n_groups = find_tops(s, logits), n = 0;
+    floor = fmaxf(floor, top_k_floor(s, n_groups, p->top_k));
+    if (!(floor > -INFINITY))
+        return (struct pool){logits, NULL, s->n_vocab};
+    for (uint32_t g = 0; g < n_groups; g++) {
+        if (!(s->tops[g] >= floor))
+            continue;
+        uint32_t end = g * GROUP + GROUP;
+        end = end < s->n_vocab ? end : s->n_vocab;
+        for (uint32_t i = g * GROUP; i < end; i++) {
+            s->scores[n] = logits[i];
+            s->ids[n] = (token_id)i;
+            n += logits[i] >= floor;
+        }
+    }
+    return (struct pool){s->scores, s->ids, n};
 }
 
 static token_id draw(struct sampler *s, const float *logits, float max,
                      const struct sample_context *c)
 {
     const struct sample_params *p = c->params;
+    const struct pool pool = pick(s, logits, max, p);
     struct cut cut = {0, UINT32_MAX};
-    cut_top_k(s, logits, p->top_k, &cut);
-    weigh(s, logits, max, p, cut.key);
-    cut_top_p(s, logits, p->top_p, &cut);
+    cut_top_k(s, &pool, p->top_k, &cut);
+    weigh(s, &pool, max, p, cut.key);
+    cut_top_p(s, &pool, p->top_p, &cut);
     /* The likeliest has probability 1 here, so it survives any min_p. */
-    double sum = apply_cut(s, logits, fminf(p->min_p, 1.0f), cut);
+    double sum = apply_cut(s, &pool, fminf(p->min_p, 1.0f), cut);
 
     double want = sum * rng_uniform(p->seed, c->choice, c->n_output);
-    token_id last = TOKEN_NONE;
-    for (uint32_t i = 0; i < s->n_vocab; i++) {
+    uint32_t last = UINT32_MAX;
+    for (uint32_t i = 0; i < pool.n; i++) {
         if (!(s->probs[i] > 0.0f))
             continue;
-        last = (token_id)i;
+        last = i;
         want -= (double)s->probs[i];
         if (want < 0.0)
             break;
     }
-    return last;
+    if (last == UINT32_MAX)
+        return TOKEN_NONE;
+    return pool.ids != NULL ? pool.ids[last] : (token_id)last;
 }
 
 static int no_distribution(struct err *err)

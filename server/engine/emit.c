@@ -53,6 +53,7 @@ static void tell(struct sequence *seq, struct job_event *event)
 {
     event->choice = seq->choice;
     event->n_prompt = seq->job->n_prompt;
+    event->n_cached = seq->n_cached;
     event->n_completion = seq->n_output;
     struct job_state *st = seq->job->state;
     bool written = event_write(&st->ring, event);
@@ -67,6 +68,7 @@ static void tell_end(struct sequence *seq, struct job_event *event)
         return;
     seq->ended = true;
     seq->job->state->n_open--;
+    seq->times.outcome = observe_outcome(event);
     event->token = TOKEN_NONE;
     tell(seq, event);
 }

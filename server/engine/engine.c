@@ -17,15 +17,20 @@
 #include "server/engine/event.h"
 #include "server/engine/job_state.h"
 #include "server/engine/mailbox.h"
+#include "server/engine/observe.h"
+#include "server/engine/pace.h"
 #include "server/engine/scheduler.h"
 #include "server/engine/sequence.h"
+#include "server/engine/share.h"
 
 #define DEFAULT_RING_BYTES ((size_t)64 * 1024)
 #define MAX_CHOICES 1024u
-#define STALLED_LOOK_MS 50u /* how late a stalled job meets its deadline */
+#define LEAST_MIXED_TOKENS 16u /* fewer waste the weights they read */
+#define STALLED_LOOK_MS 50u    /* how late a stalled job meets its deadline */
 
 struct counters {
     atomic_ullong steps, tokens_prompt, tokens_generated, preemptions;
+    atomic_ullong prefix_query, prefix_hit, prefix_evictions;
     atomic_ullong accepted, refused, cancelled, finished, failed;
     atomic_ullong last_step_us;
     atomic_uint running, waiting, free_blocks;
@@ -45,9 +50,12 @@ struct engine {
     atomic_bool draining, stopping;
     atomic_bool blocked; /* nothing can move until a ring is read */
     struct counters count;
+    struct observer seen;
 
     /* Engine thread. */
     struct scheduler scheduler;
+    struct sharing sharing;
+    struct pace pace;
     struct emitter emitter;
     struct batch *batch; /* owned */
     struct list jobs;    /* job_state.node; a reference each */
@@ -66,11 +74,35 @@ static struct sequence *sequence_of(struct sched_entry *entry)
 
 /* ---- jobs come and go ------------------------------------------------- */
 
+/* Its tokens may be wanted again: by itself after a preemption, by others. */
+static void put_away(struct engine *e, struct sequence *seq)
+{
+    share_remember(&e->sharing, seq);
+    cache_close(e->model.cache, &seq->cache);
+    seq->n_kept = 0;
+}
+
 static void let_go(struct engine *e, struct sequence *seq)
 {
     seq->ended = true;
     scheduler_remove(&e->scheduler, &seq->sched);
-    cache_close(e->model.cache, &seq->cache);
+    put_away(e, seq);
+}
+
+static void join(struct engine *e, struct sequence *seq)
+{
+    if (seq->ended || seq->has_joined)
+        return;
+    seq->has_joined = true;
+    sequence_aim(seq);
+    scheduler_add(&e->scheduler, &seq->sched);
+}
+
+/* The choices that let the first compute the prompt for all. */
+static void join_others(struct engine *e, struct job *job)
+{
+    for (uint32_t i = 1; i < job->n_choices; i++)
+        join(e, &job->state->seqs[i]);
 }
 
 static void take_in(struct engine *e, struct job *job)
@@ -83,11 +115,11 @@ static void take_in(struct engine *e, struct job *job)
             emit_finish(seq, FINISH_LENGTH);
             continue;
         }
-        sequence_aim(seq);
         seq->sched.priority = job->priority;
         seq->sched.number = e->next_number++;
         seq->sched.room = &st->room;
-        scheduler_add(&e->scheduler, &seq->sched);
+        if (i == 0 || !share_saves_choices(&e->sharing, job))
+            join(e, seq);
     }
 }
 
@@ -106,6 +138,27 @@ static void end_job(struct engine *e, struct job *job, bool silent)
     }
 }
 
+static bool waits_too_long(const struct engine *e, const struct job_state *st,
+                           uint64_t now)
+{
+    uint64_t most_us = (uint64_t)e->options.max_queue_ms * 1000;
+    return most_us > 0 && !st->started && now - st->arrived_us >= most_us;
+}
+
+static void expire(struct engine *e, struct job *job)
+{
+    struct err err = {0};
+    err_set(&err, ERR_UNAVAILABLE,
+            "The request waited for %u ms and was not started; try again "
+            "later.",
+            e->options.max_queue_ms);
+    for (uint32_t i = 0; i < job->n_choices; i++) {
+        emit_error(&job->state->seqs[i], &err);
+        let_go(e, &job->state->seqs[i]);
+    }
+    counter_add(&e->seen.expired, 1);
+}
+
 static void receive(struct engine *e)
 {
     if (inbox_was_nudged(&e->inbox)) {
@@ -119,17 +172,16 @@ static void receive(struct engine *e)
             take_in(e, list_owner(node, struct job_state, node)->self);
         }
     }
-    uint64_t now = 0;
+    uint64_t now = clock_now_us();
     for (struct list *at = e->jobs.next; at != &e->jobs; at = at->next) {
         struct job_state *st = list_owner(at, struct job_state, node);
-        if (atomic_load(&st->cancelled)) {
+        uint64_t deadline = st->self->deadline_us;
+        if (atomic_load(&st->cancelled))
             end_job(e, st->self, true);
-        } else if (st->self->deadline_us != 0) {
-            if (now == 0)
-                now = clock_now_us();
-            if (now >= st->self->deadline_us)
-                end_job(e, st->self, false);
-        }
+        else if (deadline != 0 && now >= deadline)
+            end_job(e, st->self, false);
+        else if (waits_too_long(e, st, now))
+            expire(e, st->self);
     }
 }
 
@@ -139,6 +191,7 @@ static void retire(struct engine *e, struct job_state *st)
         add(&e->count.cancelled, 1);
     else
         add(st->failed ? &e->count.failed : &e->count.finished, 1);
+    observe_job_end(&e->seen, st->self);
     list_remove(&st->node);
     job_release(st->self);
     atomic_fetch_sub(&e->n_jobs, 1);
@@ -165,6 +218,13 @@ static void publish(struct engine *e)
                           memory_order_relaxed);
     atomic_store_explicit(&e->count.free_blocks,
                           cache_free_blocks(e->model.cache),
+                          memory_order_relaxed);
+    atomic_store_explicit(&e->count.prefix_query, e->sharing.query_tokens,
+                          memory_order_relaxed);
+    atomic_store_explicit(&e->count.prefix_hit, e->sharing.hit_tokens,
+                          memory_order_relaxed);
+    atomic_store_explicit(&e->count.prefix_evictions,
+                          cache_n_forgotten(e->model.cache),
                           memory_order_relaxed);
     if (news)
         e->wake(e->wake_user);
@@ -202,14 +262,16 @@ static void fill_batch(struct engine *e, const struct plan *plan)
     struct cache *cache = e->model.cache;
     batch_clear(e->batch);
     for (uint32_t i = 0; i < plan->n_evicted; i++)
-        cache_close(cache, &sequence_of(plan->evicted[i])->cache);
+        put_away(e, sequence_of(plan->evicted[i]));
     for (uint32_t i = 0; i < plan->n_admitted; i++) {
         struct sequence *seq = sequence_of(plan->admitted[i]);
+        observe_planned(&e->seen, seq);
         int rc = cache_open(cache, &seq->cache);
         assert(rc == CACHE_OK);
         rc = cache_reserve(cache, &seq->cache, seq->sched.n_tokens);
         assert(rc == CACHE_OK);
         (void)rc;
+        share_begin(&e->sharing, seq);
     }
     for (uint32_t i = 0; i < plan->n_items; i++) {
         struct sequence *seq = sequence_of(plan->items[i]);
@@ -217,9 +279,9 @@ static void fill_batch(struct engine *e, const struct plan *plan)
         int rc =
             cache_reserve(cache, &seq->cache, s->n_computed + s->n_planned);
         assert(rc == CACHE_OK);
-        bool added =
-            batch_add(e->batch, &seq->cache, seq->tokens + s->n_computed,
-                      s->n_planned, s->n_computed, s->n_rows);
+        bool added = batch_add_resumed(
+            e->batch, &seq->cache, seq->tokens + s->n_computed, s->n_planned,
+            s->n_computed, s->n_rows, share_n_replay(seq));
         assert(added);
         (void)rc, (void)added;
     }
@@ -241,6 +303,14 @@ static void read_rows(struct engine *e, struct sequence *seq,
         emit_finish(seq, FINISH_LENGTH);
 }
 
+/* After a step: it has filled a block, or has come through its prompt. */
+static bool is_worth_remembering(const struct sequence *seq)
+{
+    uint32_t n = seq->sched.n_computed, before = n - seq->sched.n_planned;
+    return n / KV_BLOCK_TOKENS > before / KV_BLOCK_TOKENS ||
+           (before < seq->job->n_prompt && n >= seq->job->n_prompt);
+}
+
 static void read_batch(struct engine *e, const struct plan *plan)
 {
     uint64_t n_drawn = 0, n_prompt = 0;
@@ -248,9 +318,16 @@ static void read_batch(struct engine *e, const struct plan *plan)
         struct sequence *seq = sequence_of(plan->items[i]);
         uint32_t n_before = seq->n_output;
         seq->sched.n_computed += seq->sched.n_planned;
+        if (seq->n_kept < seq->sched.n_computed)
+            seq->n_kept = seq->sched.n_computed;
         read_rows(e, seq, &e->batch->slices[i]);
+        observe_tokens(&e->seen, seq, seq->n_output - n_before);
         n_drawn += seq->n_output - n_before;
         n_prompt += seq->sched.n_planned - (n_before > 0 ? 1 : 0);
+        if (!seq->ended && is_worth_remembering(seq))
+            share_remember(&e->sharing, seq);
+        if (seq->choice == 0 && seq->n_kept >= seq->job->n_prompt)
+            join_others(e, seq->job);
         if (seq->ended)
             let_go(e, seq);
         else
@@ -260,23 +337,38 @@ static void read_batch(struct engine *e, const struct plan *plan)
     add(&e->count.tokens_prompt, n_prompt);
 }
 
+/* Forward and what it says, timed for the steps to come. */
+static void compute(struct engine *e, const struct plan *plan)
+{
+    uint32_t n_decodes = 0;
+    for (uint32_t i = 0; i < plan->n_items; i++)
+        n_decodes += plan->items[i]->n_planned == 1;
+    const uint32_t n_prompt = e->batch->n_tokens - n_decodes;
+    const uint64_t start = clock_now_us();
+    e->model.forward(e->model.ctx, e->batch);
+    read_batch(e, plan);
+    const uint64_t end = clock_now_us();
+    pace_learn(&e->pace, end - start, n_decodes, n_prompt);
+    add(&e->count.steps, 1);
+    atomic_store_explicit(&e->count.last_step_us, end, memory_order_relaxed);
+}
+
 /* False when there was nothing to compute. */
 static bool step(struct engine *e)
 {
     receive(e);
     alloc_forbid("engine step");
     measure_room(e);
+    share_before_plan(&e->sharing, &e->scheduler);
+    e->scheduler.mixed_tokens = pace_prompt_tokens(&e->pace, LEAST_MIXED_TOKENS,
+                                                   e->options.max_step_tokens);
     const struct plan *plan =
         scheduler_plan(&e->scheduler, cache_free_blocks(e->model.cache));
+    share_after_plan(&e->sharing);
     const bool worked = plan->n_items > 0;
     fill_batch(e, plan);
-    if (worked) {
-        e->model.forward(e->model.ctx, e->batch);
-        read_batch(e, plan);
-        add(&e->count.steps, 1);
-        atomic_store_explicit(&e->count.last_step_us, clock_now_us(),
-                              memory_order_relaxed);
-    }
+    if (worked)
+        compute(e, plan);
     add(&e->count.preemptions, plan->n_evicted);
     alloc_permit();
     publish(e);
@@ -367,7 +459,14 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
     e->options = *options;
     e->wake = wake;
     e->wake_user = wake_user;
+    e->sharing = (struct sharing){
+        .cache = model->cache,
+        .on = options->prefix_cache,
+        .n_replay = model->n_replay,
+    };
     list_init(&e->jobs);
+    observer_init(&e->seen, model->ctx_tokens);
+    pace_init(&e->pace, options->target_gap_ms);
     int rc = settle_options(&e->options, model, err);
     if (rc != 0)
         goto free_engine;
@@ -487,6 +586,7 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
     if (rc != 0)
         return rc;
     st->worst_bytes = emit_worst_bytes(&e->model, job);
+    st->arrived_us = clock_now_us();
     /* All choices must be able to move in one step. */
     size_t least = (2 * (size_t)job->n_choices + 2) * st->worst_bytes +
                    ((size_t)job->n_choices + 1) * end_bytes();
@@ -594,6 +694,9 @@ struct engine_stats engine_stats(const struct engine *e)
         .tokens_prompt = get(&c->tokens_prompt),
         .tokens_generated = get(&c->tokens_generated),
         .preemptions = get(&c->preemptions),
+        .prefix_query_tokens = get(&c->prefix_query),
+        .prefix_hit_tokens = get(&c->prefix_hit),
+        .prefix_evictions = get(&c->prefix_evictions),
         .jobs_accepted = get(&c->accepted),
         .jobs_refused = get(&c->refused),
         .jobs_cancelled = get(&c->cancelled),
@@ -606,4 +709,15 @@ struct engine_stats engine_stats(const struct engine *e)
         .total_blocks = cache_total_blocks(e->model.cache),
         .last_step_us = get(&c->last_step_us),
     };
+}
+
+uint32_t engine_retry_s(const struct engine *e)
+{
+    return observe_retry_s(&e->seen, atomic_load(&e->n_jobs));
+}
+
+void engine_metrics(const struct engine *e, struct metrics_text *t)
+{
+    struct engine_stats stats = engine_stats(e);
+    observe_write(&e->seen, &stats, t);
 }

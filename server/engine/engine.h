@@ -21,6 +21,7 @@
 struct batch;
 struct cache;
 struct engine;
+struct metrics_text;
 struct model;
 
 /* Called from the engine thread after a step with something to deliver, and
@@ -40,6 +41,7 @@ struct engine_model {
     uint32_t n_vocab;
     uint32_t ctx_tokens;
     uint32_t max_token_bytes; /* longest answer of token_bytes */
+    uint32_t n_replay; /* tokens before a cached prefix's end that run again */
 };
 
 /* Starts the thread. */
@@ -97,14 +99,24 @@ struct engine_stats {
     uint64_t tokens_prompt; /* computed, recomputation included */
     uint64_t tokens_generated;
     uint64_t preemptions;
+    /* Of prompts at their first admission that might have been shared: their
+     * tokens, those not computed; blocks forgotten for want of memory. */
+    uint64_t prefix_query_tokens, prefix_hit_tokens, prefix_evictions;
     uint64_t jobs_accepted, jobs_refused, jobs_cancelled, jobs_finished,
         jobs_failed;
-    uint32_t running, waiting; /* sequences */
-    uint32_t free_blocks, total_blocks;
+    uint32_t running, waiting;          /* sequences */
+    uint32_t free_blocks, total_blocks; /* free: with those only cached */
     uint64_t last_step_us; /* clock_now_us() at its end; 0 before */
 };
 
 /* Any thread, lock-free; the numbers are each right, not all of one instant. */
 struct engine_stats engine_stats(const struct engine *e);
+
+/* Any thread, lock-free: when a client that was refused for want of a place, or
+ * gave its place up, had better come back.  Seconds, at least 1. */
+uint32_t engine_retry_s(const struct engine *e);
+
+/* Any thread, lock-free: everything that observe.h counts, as text. */
+void engine_metrics(const struct engine *e, struct metrics_text *t);
 
 #endif

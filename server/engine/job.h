@@ -55,7 +55,7 @@ struct job_event {
                               of its own), else TOKEN_NONE */
     int32_t stop_string;   /* index of the stop string that ended it, or -1 */
     uint32_t n_prompt;     /* usage, valid in every event */
-    uint32_t n_cached;     /* prompt tokens not computed: 0 for now */
+    uint32_t n_cached;     /* prompt tokens that this choice never computed */
     uint32_t n_completion; /* tokens drawn so far, the stop token included */
     struct err err;
 };
@@ -83,6 +83,9 @@ struct job {
     uint32_t n_stop;
     bool include_stop;         /* the stop string stays in the text */
     bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
+    uint64_t cache_salt;       /* prefixes are shared between equals */
+    bool no_prefix;            /* neither takes one from the cache nor leaves
+                                  one there */
     int32_t priority;         /* lower is served first, as in vLLM; then FIFO */
     bool skip_special;        /* special tokens have no text, except: */
     const token_id *keep_ids; /* [n_keep_ids], whose text always appears */

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "model/base/list.h"
 #include "model/text/stop.h"
@@ -28,12 +29,14 @@ struct job_state {
 
     /* Engine thread. */
     struct job *self;
-    struct list node;   /* in the inbox, then among the engine's jobs */
-    uint32_t n_open;    /* choices without their end */
-    uint32_t room;      /* events the next plan may cause */
-    bool failed, dirty; /* an EVENT_ERROR was sent; events since the last
-                           publishing */
-    size_t worst_bytes; /* ring bytes of the largest event */
+    struct list node;    /* in the inbox, then among the engine's jobs */
+    uint32_t n_open;     /* choices without their end */
+    uint32_t room;       /* events the next plan may cause */
+    bool failed, dirty;  /* an EVENT_ERROR was sent; events since the last
+                            publishing */
+    size_t worst_bytes;  /* ring bytes of the largest event */
+    uint64_t arrived_us; /* clock_now_us() at its submit; const */
+    bool started;        /* some choice was in a plan */
 };
 
 #endif

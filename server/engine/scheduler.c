@@ -26,6 +26,7 @@ int scheduler_init(struct scheduler *s, const struct sched_limits *limits,
                        "tokens and %u logit rows",
                        n, limits->max_tokens, limits->max_rows);
     s->limits = *limits;
+    s->mixed_tokens = limits->max_tokens;
     list_init(&s->waiting);
     s->running = mem_calloc(n, sizeof *s->running);
     s->plan.evicted = mem_calloc(n, sizeof *s->plan.evicted);
@@ -93,8 +94,8 @@ static void stop_waiting(struct scheduler *s, struct sched_entry *entry)
 
 void scheduler_add(struct scheduler *s, struct sched_entry *entry)
 {
-    entry->n_computed = entry->n_blocks = entry->n_planned = 0;
-    entry->n_rows = 0;
+    entry->n_computed = entry->n_shared = entry->n_blocks = 0;
+    entry->n_planned = entry->n_rows = 0;
     list_init(&entry->node);
     wait_in_order(s, entry);
 }
@@ -181,9 +182,9 @@ static void take(struct scheduler *s, struct sched_entry *e, uint32_t n,
 
 static void evict(struct scheduler *s, struct sched_entry *e, struct budget *b)
 {
-    assert(e->n_planned == 0);
-    b->blocks += e->n_blocks;
-    e->n_blocks = 0;
+    assert(e->n_planned == 0 && e->n_shared <= e->n_blocks);
+    b->blocks += e->n_blocks - e->n_shared;
+    e->n_blocks = e->n_shared = 0;
     e->n_computed = 0;
     stop_running(s, e);
     wait_in_order(s, e);
@@ -276,14 +277,15 @@ static void plan_admissions(struct scheduler *s, struct budget *b)
         next = at->next;
         if (*e->room < 2)
             continue; /* it would compute only to stall again */
-        uint32_t need = blocks_for(s, e->n_tokens);
+        uint32_t all = blocks_for(s, e->n_tokens);
+        uint32_t need = all - e->n_shared;
         struct budget share = share_of(b, next != &s->waiting);
         uint32_t n = chunk_of(e, &share);
         if (n == 0 || !find_place(s, need, b))
             return;
         next = at->next; /* a stalled entry may have come to wait behind it */
         b->blocks -= need;
-        e->n_blocks = need;
+        e->n_blocks = all;
         stop_waiting(s, e);
         run_in_order(s, e);
         take(s, e, n, b);
@@ -312,6 +314,8 @@ const struct plan *scheduler_plan(struct scheduler *s, uint32_t free_blocks)
     for (uint32_t i = 0; i < s->n_running; i++)
         s->running[i]->n_planned = s->running[i]->n_rows = 0;
     plan_decodes(s, &b);
+    if (s->plan.n_items > 0)
+        b.tokens = smaller(b.tokens, s->mixed_tokens);
     plan_chunks(s, &b);
     if (s->plan.n_evicted == 0)
         plan_admissions(s, &b);

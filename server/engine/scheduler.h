@@ -10,11 +10,13 @@
  *     take the block they need; when none is free, one running entry is
  *     evicted: one that could not move anyway (its reader is slow), else the
  *     last in order, if need be the asker itself;
+ *   - if there are any, the chunks of prompts share at most mixed_tokens;
  *   - then running entries with more to compute take chunks, in order, each
  *     half of what is left of the token and row budgets, so that a short prompt
  *     need not wait until a long one is through;
  *   - then waiting entries are admitted in order while a place, tokens, rows
- *     and the blocks for all their known tokens are there, plus one spare block
+ *     and the blocks for all their known tokens are there (those that it shares
+ *     are), plus one spare block
  *     for each running entry; the first that does not fit ends it (no
  *     overtaking, except of those whose reader is slow), and a step that
  *     evicted for want of blocks admits none;
@@ -47,7 +49,10 @@ struct sched_entry {
     /* Kept up by the engine between plans. */
     uint32_t n_tokens;   /* to compute in all; at least 1 */
     uint32_t n_computed; /* < n_tokens at every plan; the plan zeroes it on
-                            eviction, the engine adds n_planned after a step */
+                            eviction, the engine adds n_planned after a step.
+                            Of a waiting entry: where it would start */
+    uint32_t n_shared;   /* blocks it need not take when admitted, and will not
+                            give back when evicted (which zeroes it) */
     uint32_t first_row;  /* tokens from here on give a logit row each */
     uint32_t *room;      /* events its job can take, shared by the job's
                             entries, set before every plan and spent by it: one
@@ -61,8 +66,9 @@ struct sched_entry {
 };
 
 /* Valid until the next call on the scheduler.  To be carried out in this order:
- * evicted entries give their blocks back, admitted ones start from nothing,
- * items get room for n_computed + n_planned (admitted: n_tokens). */
+ * evicted entries give their blocks back, admitted ones start from n_computed
+ * with n_shared blocks, items get room for n_computed + n_planned (admitted:
+ * n_tokens). */
 struct plan {
     struct sched_entry **evicted;  /* [n_evicted]; they wait again */
     struct sched_entry **admitted; /* [n_admitted]; they are items too */
@@ -72,6 +78,8 @@ struct plan {
 
 struct scheduler {
     struct sched_limits limits;
+    uint32_t mixed_tokens; /* for chunks in a plan with decodes, at least 1; may
+                              be set before any plan, max_tokens at first */
     struct sched_entry **running; /* [max_running], owned, in order */
     uint32_t n_running, n_waiting;
     struct list waiting; /* in order */

@@ -2,8 +2,8 @@
  *
  * Its life is WAITING, then RUNNING through prompt chunks into single tokens,
  * and back to WAITING when its blocks are taken from it: the tokens it has are
- * then computed again, and nothing else changes, for chance depends on
- * positions only.  Where it stands is in `sched`.
+ * then computed again, or found in the cache, and nothing else changes, for
+ * chance depends on positions only.  Where it stands is in `sched`.
  *
  * Engine thread, after sequences_new. */
 #ifndef LFMD_SERVER_ENGINE_SEQUENCE_H
@@ -18,6 +18,7 @@
 #include "model/text/detok.h"
 #include "model/text/stop.h"
 #include "server/engine/job.h"
+#include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
 
 struct sequence {
@@ -27,10 +28,15 @@ struct sequence {
     struct cache_seq cache;
     token_id *tokens; /* [n_prompt + max_tokens], owned: prompt, output */
     uint32_t n_output;
+    uint32_t n_kept;   /* tokens whose keys and values are in its blocks; those
+                          from sched.n_computed on run again for the columns */
+    uint32_t n_cached; /* prompt tokens it never had to compute */
+    bool was_admitted, has_joined;
     uint32_t n_scored; /* prompt tokens whose logprob was told, the first
                           (which has none) included */
     struct detok detok;
     struct stop stop;
+    struct timeline times;
     bool ended;
 };
 

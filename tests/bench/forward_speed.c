@@ -1,6 +1,6 @@
-/* forward_speed.c -- how fast the pass is on a checkpoint.
+/* forward_speed.c -- how fast the pass is on a model.
  *
- *     forward_speed DIR [threads [isa]]
+ *     forward_speed MODEL [threads [isa]]
  *
  * Prints tokens a second: a prompt of 512 in one step, then 64 steps of decode
  * with 1 to 32 sequences that stand at position 128.  Tokens are random, so
@@ -94,7 +94,7 @@ static double decode(struct model *m, struct batch *b, uint32_t n_seqs)
 int main(int argc, char **argv)
 {
     if (argc < 2)
-        die("usage: forward_speed DIR [threads [isa]]");
+        die("usage: forward_speed MODEL [threads [isa]]");
     const struct model_options options = {
         .path = argv[1],
         .n_threads = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0,

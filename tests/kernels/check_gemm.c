@@ -128,6 +128,44 @@ TEST(openblas_passes_the_self_test_and_names_itself)
     assert_non_null(strstr(gemm_config(), "OpenBLAS"));
 }
 
+static size_t address_bytes(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu", &pages), 1);
+    fclose(f);
+    return (size_t)pages * 4096;
+}
+
+static void multiply_own(void *user, uint32_t thread, uint32_t n_threads)
+{
+    struct product *p = (struct product *)user + thread;
+
+    (void)n_threads;
+    for (uint32_t i = 0; i < 5; i++)
+        gemm_wide(check_isa("ref"), p->y, p->ldy, p->x, p->ldx, p->w, 0,
+                  p->w.rows, p->m, NULL);
+}
+
+/* A buffer is 128 MB, a thread's stack 8. */
+TEST(what_was_reserved_is_enough_for_calls_at_once)
+{
+    struct product products[3];
+    size_t before;
+
+    UNUSED_STATE;
+    gemm_reserve(check_isa("ref"), 3);
+    for (uint32_t i = 0; i < 3; i++)
+        product_init(&products[i], DTYPE_F32, 200, 200, 200);
+    before = address_bytes();
+    check_run(multiply_own, products, 3);
+    assert_true(address_bytes() < before + (100u << 20));
+    for (uint32_t i = 0; i < 3; i++)
+        product_deinit(&products[i]);
+}
+
 /* Each thread multiplies its own product and the self test runs beside it. */
 struct crowd {
     struct product products[2];
@@ -232,6 +270,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(gemm_widens_more_rows_than_one_panel_holds),
         cmocka_unit_test(nothing_to_do_is_done),
         cmocka_unit_test(openblas_passes_the_self_test_and_names_itself),
+        cmocka_unit_test(what_was_reserved_is_enough_for_calls_at_once),
         cmocka_unit_test(two_threads_may_multiply_at_once),
     };
 

@@ -54,32 +54,6 @@ TEST(rmsnorm_of_zeros_is_zeros)
     }
 }
 
-static void compare_softmax(const struct kernels *k, uint32_t n)
-{
-    float *got = check_floats(n), *want;
-
-    for (uint32_t i = 0; i < n; i++)
-        got[i] *= 40.0f;
-    if (n > 2)
-        got[n / 2] = -INFINITY;
-    want = check_copy(got, n);
-    check_isa("ref")->softmax(want, n);
-    k->softmax(got, n);
-    for (uint32_t i = 0; i < n; i++)
-        check_near(got[i], want[i], 4e-6 * (double)want[i] + 1e-30, k->name,
-                   "softmax", i);
-    if (n > 2)
-        assert_true(got[n / 2] == 0.0f);
-    free(got);
-    free(want);
-}
-
-TEST(softmax_agrees_and_gives_masked_values_nothing)
-{
-    UNUSED_STATE;
-    for_each_length(compare_softmax, 1);
-}
-
 static void compare_silu(const struct kernels *k, uint32_t n)
 {
     static const float odd[] = {0.0f,   -0.0f,   87.0f, -87.0f, 88.5f,  -88.5f,
@@ -154,25 +128,6 @@ TEST(add_mul_and_axpy_agree)
     for_each_length(compare_elementwise, 0);
 }
 
-static void compare_dot(const struct kernels *k, uint32_t n)
-{
-    float *a = check_floats(n), *b = check_floats(n);
-    double size = 0;
-
-    for (uint32_t i = 0; i < n; i++)
-        size += fabs((double)a[i] * (double)b[i]);
-    check_near(k->dot(a, b, n), check_isa("ref")->dot(a, b, n),
-               1e-6 * sqrt((double)n) * size, k->name, "dot", n);
-    free(a);
-    free(b);
-}
-
-TEST(dot_agrees)
-{
-    UNUSED_STATE;
-    for_each_length(compare_dot, 0);
-}
-
 static void compare_rope(const struct kernels *k, uint32_t half)
 {
     float *got = check_floats(2 * half), *want = check_copy(got, 2 * half);
@@ -224,7 +179,7 @@ struct bench {
     float *x, *y, *w;
 };
 
-static const char *const ops[] = {"rmsnorm", "softmax", "silu_mul", "dot"};
+static const char *const ops[] = {"rmsnorm", "silu_mul"};
 
 static void bench_op(void *user, uint32_t thread, uint32_t n_threads)
 {
@@ -235,12 +190,8 @@ static void bench_op(void *user, uint32_t thread, uint32_t n_threads)
     for (uint32_t i = 0; i < BENCH_REPEATS; i++) {
         if (b->op == 0)
             b->k->rmsnorm(b->y, b->x, b->w, BENCH_N, 1e-5f);
-        else if (b->op == 1)
-            b->k->softmax(b->y, BENCH_N);
-        else if (b->op == 2)
-            b->k->silu_mul(b->y, b->x, b->w, BENCH_N);
         else
-            b->y[0] = b->k->dot(b->x, b->w, BENCH_N);
+            b->k->silu_mul(b->y, b->x, b->w, BENCH_N);
     }
 }
 
@@ -267,11 +218,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rmsnorm_agrees_also_in_place),
         cmocka_unit_test(rmsnorm_of_zeros_is_zeros),
-        cmocka_unit_test(softmax_agrees_and_gives_masked_values_nothing),
         cmocka_unit_test(silu_agrees_where_exp_overflows_too),
         cmocka_unit_test(nan_stays_nan),
         cmocka_unit_test(add_mul_and_axpy_agree),
-        cmocka_unit_test(dot_agrees),
         cmocka_unit_test(rope_agrees),
         cmocka_unit_test(rope_turns_the_first_half_towards_the_second),
     };

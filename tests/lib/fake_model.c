@@ -6,16 +6,60 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/base/alloc.h"
 #include "model/cache/cache.h"
+#include "model/cache/conv_state.h"
+#include "model/cache/kv_pool.h"
 #include "model/forward/batch.h"
 #include "model/weights/hparams.h"
 
 static token_id *kept_at(struct fake_model *m, const struct cache_seq *seq,
                          uint32_t position)
 {
-    return &m->kept[seq->blocks[position / KV_BLOCK_TOKENS] * KV_BLOCK_TOKENS +
-                    position % KV_BLOCK_TOKENS];
+    const struct kv_pool *pool = cache_kv(m->face.cache);
+    char *block = kv_pool_layer(pool, 0) +
+                  seq->blocks[position / KV_BLOCK_TOKENS] * pool->block_bytes;
+    assert(pool->block_bytes >= KV_BLOCK_TOKENS * sizeof(token_id));
+    return (token_id *)(void *)block + position % KV_BLOCK_TOKENS;
+}
+
+/* The columns remember where their sequence began and how far it is; zeros are
+ * a sequence that has not begun.  What they say of the first tokens after a
+ * beginning in the middle is wrong. */
+struct columns {
+    float begun, from, next;
+};
+
+static struct columns *columns_of(struct fake_model *m,
+                                  const struct cache_seq *seq)
+{
+    void *columns = conv_state_columns(cache_conv(m->face.cache), seq->slot, 0);
+    return columns;
+}
+
+static void pass(struct fake_model *m, const struct batch_slice *s,
+                 const token_id *tokens)
+{
+    struct columns *columns = columns_of(m, s->seq);
+    if (columns->begun == 0.0f) {
+        columns->begun = 1.0f;
+        columns->from = columns->next = (float)s->position;
+    }
+    uint32_t exact = (uint32_t)columns->from;
+    if (exact > 0)
+        exact += FAKE_REPLAY;
+    assert((uint32_t)columns->next == s->position);
+    for (uint32_t t = 0; t < s->n_tokens; t++) {
+        token_id *kept = kept_at(m, s->seq, s->position + t);
+        if (t < s->n_replay) {
+            assert(*kept == tokens[t]);
+            continue;
+        }
+        assert(s->position + t >= exact);
+        *kept = tokens[t];
+    }
+    columns->next = (float)(s->position + s->n_tokens);
+    assert(s->n_logits == 0 ||
+           s->position + s->n_tokens - s->n_logits >= exact);
 }
 
 static uint64_t mixed(uint64_t z)
@@ -51,8 +95,7 @@ static void forward(void *ctx, struct batch *b)
     struct fake_model *m = ctx;
     for (uint32_t i = 0; i < b->n_slices; i++) {
         const struct batch_slice *s = &b->slices[i];
-        for (uint32_t t = 0; t < s->n_tokens; t++)
-            *kept_at(m, s->seq, s->position + t) = b->tokens[s->first + t];
+        pass(m, s, b->tokens + s->first);
         uint32_t end = s->position + s->n_tokens;
         for (uint32_t r = 0; r < s->n_logits; r++)
             answer(m, s->seq, end - s->n_logits + r, batch_logits(b, s, r));
@@ -106,10 +149,9 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
                                  .n_vocab = FAKE_N_VOCAB,
                                  .ctx_tokens = ctx_tokens,
                                  .max_token_bytes = 8,
+                                 .n_replay = FAKE_REPLAY,
                              }};
-    m->kept = mem_calloc((size_t)n_blocks * KV_BLOCK_TOKENS, sizeof *m->kept);
-    if (m->kept == NULL ||
-        cache_new(&m->face.cache, &hp, KV_F16, n_blocks, n_slots, NULL) != 0)
+    if (cache_new(&m->face.cache, &hp, KV_F16, n_blocks, n_slots, NULL) != 0)
         abort();
 }
 
@@ -120,5 +162,4 @@ void fake_model_deinit(struct fake_model *m)
     assert(cache_free_slots(m->face.cache) == cache_total_slots(m->face.cache));
     assert(cache_validate(m->face.cache));
     cache_free(m->face.cache);
-    mem_free(m->kept);
 }

@@ -2,7 +2,8 @@
  *
  * It keeps tokens where a real model keeps keys and values, and its logits are
  * a function of all tokens it finds there.  So a reply changes as soon as a
- * block is lost, shared, or computed out of order. */
+ * block is lost, written by two, or computed out of order; and a sequence that
+ * begins in the middle must replay FAKE_REPLAY tokens first. */
 #ifndef LFMD_TESTS_LIB_FAKE_MODEL_H
 #define LFMD_TESTS_LIB_FAKE_MODEL_H
 
@@ -20,10 +21,10 @@
 #define FAKE_HALF_2 47
 #define FAKE_BYTES 48 /* "--", and so on */
 #define FAKE_N_VOCAB 64u
+#define FAKE_REPLAY 5u
 
 struct fake_model {
     struct engine_model face; /* give this to engine_new_with */
-    token_id *kept;           /* [n_blocks][KV_BLOCK_TOKENS], owned */
 };
 
 /* Aborts the test when memory is short. */

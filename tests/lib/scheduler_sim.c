@@ -1,7 +1,9 @@
 /* scheduler_sim.c -- see scheduler_sim.h.
  *
  * The simulation keeps its own count of blocks, so a plan that spends what is
- * not there shows at once. */
+ * not there shows at once.  Entries of a family begin with the same tokens: the
+ * first that computes a whole block of them leaves it to the others, and a
+ * block that nobody holds any more is kept until its memory is wanted. */
 #include "tests/lib/scheduler_sim.h"
 
 #include <stdbool.h>
@@ -11,20 +13,34 @@
 
 #define MAX_ENTRIES 48u
 #define BLOCK 4u
+#define N_FAMILIES 3u
+#define FAMILY_BLOCKS 10u
+#define REPLAY 3u
 
 struct sim_entry {
     struct sched_entry sched;
     bool live, was_running, was_decode, in_plan, went;
     uint32_t held;              /* blocks, by the simulation's own count */
+    struct family *family;      /* or NULL */
+    uint32_t n_alike;           /* tokens it has in common with its family */
+    uint32_t shared;            /* of the held ones, those of the family */
+    bool pins_next;             /* and one more, until it is admitted */
     uint32_t n_prompt, n_final; /* tokens at the start, and at the end */
-    uint32_t room, room_before;
+    uint32_t room, room_before, computed_before;
     bool scores; /* wants a row for every prompt token */
 };
 
+struct family {
+    uint32_t n_blocks; /* that are kept, the first of the common tokens */
+    uint32_t holders[FAMILY_BLOCKS];
+};
+
 struct sim {
+    struct family families[N_FAMILIES];
     struct scheduler s;
     struct sim_entry entries[MAX_ENTRIES];
-    uint32_t n_live, total, unused;
+    uint32_t n_live, total;
+    uint32_t unused; /* blocks that nobody holds, those of families included */
     uint64_t number, n_work;
     const uint8_t *at, *end;
 };
@@ -34,10 +50,138 @@ static uint32_t byte(struct sim *sim)
     return sim->at < sim->end ? *sim->at++ : 0;
 }
 
+/* ---- what the cache does ---- */
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* `n` blocks for somebody, taken from families where none are empty. */
+static void take(struct sim *sim, uint32_t n)
+{
+    sim->unused -= n;
+    for (;;) {
+        uint32_t n_kept = 0;
+        struct family *some = NULL;
+        for (uint32_t i = 0; i < N_FAMILIES; i++) {
+            struct family *f = &sim->families[i];
+            for (uint32_t b = 0; b < f->n_blocks; b++) {
+                n_kept += f->holders[b] == 0;
+                some = f->holders[b] == 0 ? f : some;
+            }
+        }
+        if (n_kept <= sim->unused)
+            return;
+        some->n_blocks--;
+    }
+}
+
+static void hold(struct sim *sim, struct family *f, uint32_t block)
+{
+    sim->unused -= f->holders[block]++ == 0;
+}
+
+static void let_go(struct sim *sim, struct family *f, uint32_t block)
+{
+    sim->unused += --f->holders[block] == 0;
+}
+
+/* It leaves the whole blocks of common tokens that it has computed. */
+static void remember(struct sim *sim, struct sim_entry *e, uint32_t n_computed)
+{
+    struct family *f = e->family;
+    uint32_t whole = smaller(n_computed, e->n_alike) / BLOCK;
+    for (; f != NULL && e->shared < whole; e->shared++) {
+        if (e->shared < f->n_blocks) {
+            hold(sim, f, e->shared);
+            sim->unused++; /* its own copy */
+        } else {
+            f->holders[f->n_blocks++] = 1;
+        }
+    }
+}
+
+static void give_back(struct sim *sim, struct sim_entry *e)
+{
+    sim->unused += e->held - e->shared;
+    e->held = 0;
+    if (e->pins_next)
+        let_go(sim, e->family, e->shared);
+    e->pins_next = false;
+    while (e->shared > 0)
+        let_go(sim, e->family, --e->shared);
+}
+
 static uint32_t blocks_of(uint32_t n)
 {
     return (n + BLOCK - 1) / BLOCK;
 }
+
+/* A waiting entry takes hold of what it would start from. */
+static void match(struct sim *sim, struct sim_entry *e)
+{
+    struct family *f = e->family;
+    struct sched_entry *s = &e->sched;
+    uint32_t alike = smaller(e->n_alike, s->n_tokens - 1);
+    if (f == NULL || e->scores || alike <= REPLAY)
+        return;
+    while (e->shared < smaller(f->n_blocks, alike / BLOCK))
+        hold(sim, f, e->shared++);
+    e->pins_next = e->shared < f->n_blocks && alike > e->shared * BLOCK;
+    if (e->pins_next)
+        hold(sim, f, e->shared);
+    e->held = e->shared;
+    uint32_t n = e->pins_next ? alike : e->shared * BLOCK;
+    if (n <= REPLAY)
+        give_back(sim, e);
+    s->n_shared = e->shared;
+    s->n_computed = n > REPLAY ? n - REPLAY : 0;
+}
+
+static void unmatch(struct sim *sim, struct sim_entry *e)
+{
+    give_back(sim, e);
+    e->sched.n_shared = e->sched.n_computed = 0;
+}
+
+/* As the engine does: the first waiting ones, while all would fit. */
+static void match_waiting(struct sim *sim)
+{
+    uint32_t others = sim->s.n_running;
+    for (struct list *at = sim->s.waiting.next; at != &sim->s.waiting;
+         at = at->next) {
+        struct sim_entry *e = list_owner(at, struct sim_entry, sched.node);
+        if (e->room < 2)
+            continue;
+        match(sim, e);
+        uint32_t need = blocks_of(e->sched.n_tokens) - e->shared;
+        if (need + others > sim->unused) {
+            unmatch(sim, e);
+            break;
+        }
+        others += need + 1;
+    }
+    for (uint32_t i = 0; i < sim->s.n_running; i++) {
+        struct sim_entry *e =
+            list_owner(sim->s.running[i], struct sim_entry, sched);
+        e->sched.n_shared = 0;
+        while (e->sched.n_shared < e->shared &&
+               e->family->holders[e->sched.n_shared] > 1)
+            e->sched.n_shared++;
+    }
+}
+
+static void unmatch_waiting(struct sim *sim)
+{
+    for (uint32_t i = 0; i < MAX_ENTRIES; i++) {
+        struct sim_entry *e = &sim->entries[i];
+        if (e->live && e->sched.where == SCHED_WAITING && !e->was_running)
+            unmatch(sim, e);
+    }
+}
+
+/* ---- entries ---- */
 
 static void add_entry(struct sim *sim)
 {
@@ -55,7 +199,11 @@ static void add_entry(struct sim *sim)
     if (blocks_of(e->n_final) > sim->total)
         return;
     e->live = true;
-    e->scores = c & 1;
+    e->scores = (c & 3) == 1;
+    if (c & 48) {
+        e->family = &sim->families[(c >> 4 & 3) - 1];
+        e->n_alike = a / 2 % (FAMILY_BLOCKS * BLOCK);
+    }
     e->sched.priority = (c & 14) == 14 ? -(int32_t)(c >> 6) : 0;
     e->sched.number = sim->number++;
     e->sched.n_tokens = e->n_prompt;
@@ -63,7 +211,7 @@ static void add_entry(struct sim *sim)
     e->sched.room = &e->room;
     e->room = 100;
     sim->n_live++;
-    sim->n_work += e->n_final + 2;
+    sim->n_work += e->n_final + 2 + REPLAY;
     scheduler_add(&sim->s, &e->sched);
 }
 
@@ -71,8 +219,9 @@ static void drop(struct sim *sim, struct sim_entry *e)
 {
     scheduler_remove(&sim->s, &e->sched);
     scheduler_remove(&sim->s, &e->sched);
-    sim->unused += e->held;
-    e->held = 0;
+    if (e->held > 0)
+        remember(sim, e, e->sched.n_computed);
+    give_back(sim, e);
     e->live = false;
     sim->n_live--;
 }
@@ -91,6 +240,7 @@ static void look_before(struct sim *sim)
             e->was_running && e->sched.n_tokens - e->sched.n_computed == 1;
         e->in_plan = e->went = false;
         e->room_before = e->room;
+        e->computed_before = e->sched.n_computed;
     }
 }
 
@@ -100,18 +250,24 @@ static const char *carry_out(struct sim *sim, const struct plan *plan)
         struct sim_entry *e = owner(plan->evicted[i]);
         if (!e->was_running || e->went)
             return "evicts one that does not run, or twice";
+        if (e->sched.n_computed != 0 || e->sched.n_shared != 0)
+            return "evicts one that is not clean then";
         e->went = true;
-        sim->unused += e->held;
-        e->held = 0;
+        remember(sim, e, e->computed_before);
+        give_back(sim, e);
     }
     for (uint32_t i = 0; i < plan->n_admitted; i++) {
         struct sim_entry *e = owner(plan->admitted[i]);
-        if (e->was_running || e->held != 0 || e->sched.n_computed != 0)
-            return "admits one that runs or is not clean";
-        e->held = blocks_of(e->sched.n_tokens);
-        if (e->held > sim->unused)
+        if (e->was_running || e->sched.n_computed != e->computed_before)
+            return "admits one that runs or starts elsewhere";
+        uint32_t need = blocks_of(e->sched.n_tokens) - e->held;
+        if (need > sim->unused)
             return "admits without blocks";
-        sim->unused -= e->held;
+        take(sim, need);
+        e->held += need;
+        if (e->pins_next)
+            let_go(sim, e->family, e->shared);
+        e->pins_next = false;
     }
     for (uint32_t i = 0; i < plan->n_items; i++) {
         struct sim_entry *e = owner(plan->items[i]);
@@ -119,7 +275,7 @@ static const char *carry_out(struct sim *sim, const struct plan *plan)
         if (want > e->held) {
             if (want - e->held > sim->unused)
                 return "grows without blocks";
-            sim->unused -= want - e->held;
+            take(sim, want - e->held);
             e->held = want;
         }
         if (e->held != e->sched.n_blocks)
@@ -197,8 +353,13 @@ static void advance(struct sim *sim, struct sim_entry *e)
 
 static const char *one_step(struct sim *sim)
 {
+    match_waiting(sim);
     look_before(sim);
+    /* Any value must do: one that changes all the time. */
+    sim->s.mixed_tokens =
+        1 + (sim->unused * 5 + sim->n_live) % sim->s.limits.max_tokens;
     const struct plan *plan = scheduler_plan(&sim->s, sim->unused);
+    unmatch_waiting(sim);
     const char *broken = carry_out(sim, plan);
     if (broken == NULL)
         broken = check_items(sim, plan);
@@ -208,11 +369,16 @@ static const char *one_step(struct sim *sim)
         return broken;
     uint32_t held = 0;
     for (uint32_t i = 0; i < MAX_ENTRIES; i++)
-        held += sim->entries[i].held;
+        held += sim->entries[i].held - sim->entries[i].shared;
+    for (uint32_t i = 0; i < N_FAMILIES; i++)
+        for (uint32_t b = 0; b < sim->families[i].n_blocks; b++)
+            held += sim->families[i].holders[b] > 0;
     if (held + sim->unused != sim->total)
         return "loses blocks";
     for (uint32_t i = 0; i < plan->n_items; i++)
         advance(sim, owner(plan->items[i]));
+    for (uint32_t i = 0; i < sim->s.n_running; i++)
+        remember(sim, owner(sim->s.running[i]), sim->s.running[i]->n_computed);
     return NULL;
 }
 

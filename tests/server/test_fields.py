@@ -10,7 +10,7 @@ COMPLETION = {"prompt": "Hi", "max_tokens": 1}
 SHARED = """temperature top_p top_k min_p repetition_penalty repeat_penalty
 presence_penalty frequency_penalty logit_bias seed stop stop_token_ids
 max_tokens min_tokens ignore_eos n stream stream_options skip_special_tokens
-include_stop_str_in_output return_token_ids priority cache_salt model user
+include_stop_str_in_output return_token_ids priority cache_salt cache_prompt model user
 metadata response_format""".split()
 OF_CHAT = """messages max_completion_tokens logprobs top_logprobs tools
 tool_choice parallel_tool_calls chat_template_kwargs reasoning_effort

@@ -75,7 +75,8 @@ def test_the_order_of_chunks(demo):
     assert finish["choices"][0]["finish_reason"] == "stop"
     assert usage["choices"] == []
     assert usage["usage"]["total_tokens"] > 0
-    assert usage["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+    cached = usage["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert 0 <= cached < usage["usage"]["prompt_tokens"]
     # The role comes in the same write as the first token, the end in one.
     assert b'"role"' in parts[0] and b'"content":"H' in parts[0]
     assert b"[DONE]" in parts[-2] and b'"finish_reason":"stop"' in parts[-2]

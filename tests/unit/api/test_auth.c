@@ -40,6 +40,10 @@ TEST(a_known_key_in_either_header_is_enough)
     assert_int_equal(auth_check(a, "Bearer key-three", NULL, NULL), 0);
     assert_int_equal(auth_check(a, NULL, "key-four", NULL), 0);
     assert_int_equal(auth_check(a, "Basic x", "key-four", NULL), 0);
+    assert_string_equal(auth_presented("bearer  key-two", "x"), "key-two");
+    assert_string_equal(auth_presented("Basic x", "key-four"), "key-four");
+    assert_string_equal(auth_presented(NULL, "x"), "x");
+    assert_null(auth_presented("Basic x", NULL));
     static const char *const wrong[] = {
         "Bearer ", "Bearer",        "Bearer key-on", "Bearer key-one2",
         "key-one", "Bearer # ours", "Basic key-one", "Bearer key-one ",

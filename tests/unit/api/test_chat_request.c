@@ -128,6 +128,7 @@ TEST(a_wrong_value_is_refused_by_name)
         {"\"return_token_ids\":2", "return_token_ids"},
         {"\"cache_salt\":\"\"", "cache_salt"},
         {"\"cache_salt\":1", "cache_salt"},
+        {"\"cache_prompt\":1", "cache_prompt"},
         {"\"logprobs\":5", "logprobs"},
         {"\"top_logprobs\":5", "top_logprobs"},
         {"\"logprobs\":true,\"top_logprobs\":21", "top_logprobs"},
@@ -299,7 +300,7 @@ TEST(sampling_fields_arrive)
                   "\"stream_options\":{\"include_usage\":true,"
                   "\"continuous_usage_stats\":true},\"logprobs\":true,"
                   "\"top_logprobs\":20,\"model\":\"m\",\"cache_salt\":\"s\","
-                  "\"include_stop_str_in_output\":true,"
+                  "\"cache_prompt\":false,\"include_stop_str_in_output\":true,"
                   "\"return_token_ids\":true");
     const struct sampling_fields *f = &r.sampling;
     assert_int_equal(f->has, (1u << 9) - 1);
@@ -322,6 +323,7 @@ TEST(sampling_fields_arrive)
                 !f->skip_special);
     assert_int_equal(f->priority, -3);
     assert_string_equal(f->cache_salt, "s");
+    assert_true(f->no_prefix);
     assert_true(r.want_logprobs);
     assert_int_equal(r.n_top_logprobs, 20);
     assert_string_equal(r.model, "m");
@@ -334,6 +336,7 @@ TEST(sampling_fields_arrive)
     accept_fields(&r, "\"stop\":[],\"stop_token_ids\":[],\"logit_bias\":{},"
                       "\"tools\":[]");
     assert_int_equal(r.sampling.n_stop, 0);
+    assert_false(r.sampling.no_prefix);
     assert_null(r.tools);
     chat_request_deinit(&r);
 }

@@ -145,6 +145,7 @@ static void with_cache(uint32_t n_blocks, uint64_t *preemptions)
     const struct engine_options all = {
         .max_sequences = 8,
         .max_queue = MAX_CASES * COPIES,
+        .prefix_cache = true,
     };
     ask_all(m, golden, &all, preemptions);
     json_decref(golden);

@@ -1,177 +1,12 @@
-/* test_engine.c -- the whole engine over a model without weights.
- *
- * The test is the loop thread: it waits for the wake and dispatches. */
+/* test_engine.c -- the whole engine over a model without weights. */
 #include "tests/lib/test.h"
-
-#include <semaphore.h>
-#include <time.h>
 
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
 #include "model/cache/cache.h"
 #include "model/sample/rng.h"
 #include "server/engine/engine.h"
-#include "tests/lib/fake_model.h"
-
-#define MAX_CHOICES 4
-#define MAX_TEXT 4096
-
-struct heard {
-    char text[MAX_TEXT];
-    size_t n_text;
-    token_id tokens[512], prompt_tokens[512];
-    float logprobs[512], prompt_logprobs[512];
-    uint32_t n_tokens, n_prompt_tokens, n_ends;
-    uint32_t n_completion, n_cached;
-    enum event_kind end;
-    enum finish_reason finish;
-    token_id stop_token;
-    int32_t stop_string;
-    enum err_class error;
-    uint64_t digest; /* of everything, in order */
-};
-
-struct call {
-    struct job *job;
-    struct heard heard[MAX_CHOICES];
-    uint32_t n_choices, n_events, cancel_after; /* 0: never */
-    struct engine *engine;
-    bool cancelled;
-};
-
-struct rig {
-    struct fake_model model;
-    struct engine *engine;
-    sem_t woken;
-};
-
-static void wake(void *user)
-{
-    struct rig *rig = user;
-    (void)sem_post(&rig->woken);
-}
-
-static void rig_init(struct rig *rig, uint32_t n_blocks,
-                     const struct engine_options *options)
-{
-    struct err err;
-    assert_int_equal(sem_init(&rig->woken, 0, 0), 0);
-    fake_model_init(&rig->model, n_blocks, options->max_sequences, 600);
-    if (engine_new_with(&rig->engine, &rig->model.face, options, wake, rig,
-                        &err) != 0)
-        fail_msg("%s", err.text);
-}
-
-static void rig_deinit(struct rig *rig)
-{
-    engine_free(rig->engine);
-    fake_model_deinit(&rig->model);
-    (void)sem_destroy(&rig->woken);
-}
-
-/* One turn of the loop; false when nothing came for a while. */
-static bool turn(struct rig *rig, unsigned wait_ms)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_nsec += (long)wait_ms * 1000000L;
-    t.tv_sec += t.tv_nsec / 1000000000L;
-    t.tv_nsec %= 1000000000L;
-    bool woken = sem_timedwait(&rig->woken, &t) == 0;
-    engine_dispatch(rig->engine);
-    return woken;
-}
-
-static void mix_in(uint64_t *digest, const void *bytes, size_t n)
-{
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < n; i++)
-        *digest = (*digest ^ p[i]) * UINT64_C(0x100000001B3);
-}
-
-static void on_event(void *user, const struct job_event *e)
-{
-    struct call *call = user;
-    struct heard *h = &call->heard[e->choice];
-    assert_false(call->cancelled);
-    assert_int_equal(h->n_ends, 0);
-    assert_true(h->n_text + e->n_text < MAX_TEXT);
-    mix_in(&h->digest, &e->kind, sizeof e->kind);
-    mix_in(&h->digest, &e->token, sizeof e->token);
-    mix_in(&h->digest, &e->logprob, sizeof e->logprob);
-    mix_in(&h->digest, &e->finish, sizeof e->finish);
-    mix_in(&h->digest, &e->n_completion, sizeof e->n_completion);
-    mix_in(&h->digest, e->text, e->n_text);
-    mix_in(&h->digest, e->top, e->n_top * sizeof *e->top);
-    memcpy(h->text + h->n_text, e->text, e->n_text);
-    h->n_text += e->n_text;
-    h->n_completion = e->n_completion;
-    h->n_cached = e->n_cached;
-    if (e->kind == EVENT_PROMPT_LOGPROB) {
-        assert_int_equal(h->n_tokens, 0);
-        h->prompt_logprobs[h->n_prompt_tokens] = e->logprob;
-        h->prompt_tokens[h->n_prompt_tokens++] = e->token;
-    } else if (e->kind == EVENT_TOKEN) {
-        h->logprobs[h->n_tokens] = e->logprob;
-        h->tokens[h->n_tokens++] = e->token;
-    } else {
-        h->n_ends++;
-        h->end = e->kind;
-        h->finish = e->finish;
-        h->stop_token = e->stop_token;
-        h->stop_string = e->stop_string;
-        h->error = e->err.class_;
-    }
-    if (++call->n_events == call->cancel_after) {
-        engine_cancel(call->engine, call->job);
-        call->cancelled = true;
-    }
-}
-
-static bool is_over(const struct call *call)
-{
-    bool over = true;
-    for (uint32_t i = 0; i < call->n_choices; i++)
-        over = over && call->heard[i].n_ends > 0;
-    return over || call->cancelled;
-}
-
-static void call_init(struct call *call, struct job *job)
-{
-    memset(call, 0, sizeof *call);
-    call->job = job;
-    call->n_choices = job->n_choices;
-    job->on_event = on_event;
-    job->user = call;
-}
-
-static void submit(struct rig *rig, struct call *call)
-{
-    struct err err;
-    call->engine = rig->engine;
-    if (engine_submit(rig->engine, call->job, &err) != 0)
-        fail_msg("%s", err.text);
-}
-
-static void wait_for(struct rig *rig, struct call *calls, uint32_t n)
-{
-    for (uint32_t i = 0, idle = 0; i < n;) {
-        if (is_over(&calls[i])) {
-            i++;
-            continue;
-        }
-        idle = turn(rig, 100) ? 0 : idle + 1;
-        assert_true(idle < 80);
-    }
-}
-
-static void wait_idle(struct rig *rig)
-{
-    for (int i = 0; !engine_idle(rig->engine); i++) {
-        (void)turn(rig, 5);
-        assert_true(i < 1000);
-    }
-}
+#include "tests/lib/engine_rig.h"
 
 static const struct engine_options roomy = {
     .max_sequences = 40,
@@ -193,7 +28,7 @@ static struct job *random_job(uint32_t number)
         prompt[i] = 5 + (token_id)(rng_bits(number, 2, i) % 50);
     job->prompt = prompt;
     job->max_tokens = (uint32_t)(r >> 10) % 80;
-    job->n_choices = 1 + (uint32_t)(r >> 20) % MAX_CHOICES;
+    job->n_choices = 1 + (uint32_t)(r >> 20) % RIG_CHOICES;
     job->params.seed = number;
     job->params.temperature = r >> 22 & 1 ? 0.0f : 1.2f;
     job->params.top_p = r >> 23 & 1 ? 0.9f : 1.0f;
@@ -216,9 +51,9 @@ static void say_alone(struct call *calls, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         struct rig rig;
         rig_init(&rig, 40, &roomy);
-        call_init(&calls[i], random_job(i));
-        submit(&rig, &calls[i]);
-        wait_for(&rig, &calls[i], 1);
+        rig_call(&calls[i], random_job(i));
+        rig_submit(&rig, &calls[i]);
+        rig_wait_for(&rig, &calls[i], 1);
         job_release(calls[i].job);
         rig_deinit(&rig);
     }
@@ -235,31 +70,6 @@ static void compare(const struct call *a, const struct call *b, uint32_t n)
     }
 }
 
-/* A job whose reply counts up from the last prompt token. */
-static struct job *counting_job(token_id from, uint32_t max_tokens)
-{
-    static const token_id eos = FAKE_EOS;
-    struct job *job = job_new(0);
-    assert_non_null(job);
-    const token_id prompt[2] = {FAKE_COUNT, from - 1};
-    job->prompt = arena_dup(job->arena, prompt, sizeof prompt);
-    job->n_prompt = 2;
-    job->max_tokens = max_tokens;
-    job->params.temperature = 0;
-    job->stop_ids = &eos;
-    job->n_stop_ids = 1;
-    return job;
-}
-
-static struct heard *say(struct rig *rig, struct call *call, struct job *job)
-{
-    call_init(call, job);
-    submit(rig, call);
-    wait_for(rig, call, 1);
-    job_release(job);
-    return &call->heard[0];
-}
-
 #define CROWD 32
 static struct call alone[CROWD], together[CROWD];
 
@@ -272,19 +82,19 @@ static void say_together(uint32_t n_blocks, bool cancel, bool slow,
     options.ring_bytes = slow ? 1 : 0;
     rig_init(&rig, n_blocks, &options);
     for (uint32_t i = 0; i < CROWD; i++) {
-        call_init(&together[i], random_job(i));
+        rig_call(&together[i], random_job(i));
         if (cancel && i % 3 == 0)
             together[i].cancel_after = 1 + i;
-        submit(&rig, &together[i]);
+        rig_submit(&rig, &together[i]);
         for (uint64_t k = rng_bits(i, 9, 9) % 4; k > 0; k--)
-            (void)turn(&rig, 1);
+            (void)rig_turn(&rig, 1);
         if (cancel && i % 5 == 1) { /* in the queue or in prefill */
             engine_cancel(rig.engine, together[i].job);
             together[i].cancelled = true;
         }
     }
-    wait_for(&rig, together, CROWD);
-    wait_idle(&rig);
+    rig_wait_for(&rig, together, CROWD);
+    rig_wait_idle(&rig);
     struct engine_stats stats = engine_stats(rig.engine);
     *preemptions = stats.preemptions;
     assert_int_equal(stats.free_blocks, stats.total_blocks);
@@ -314,14 +124,14 @@ TEST(preemption_changes_nothing_that_is_said)
     for (int few = 0; few < 2; few++) {
         struct rig rig;
         rig_init(&rig, few ? 12 : 100, &roomy);
-        struct job *job = counting_job(FAKE_A, 220);
+        struct job *job = rig_counting_job(FAKE_A, 220);
         job->prompt =
             arena_dup(job->arena, &(token_id){FAKE_A}, sizeof(token_id));
         job->n_prompt = 1;
         job->n_stop_ids = 0;
-        job->n_choices = MAX_CHOICES; /* they come and grow together */
+        job->n_choices = RIG_CHOICES; /* they come and grow together */
         job->params.temperature = 1.0f;
-        (void)say(&rig, &calls[few], job);
+        (void)rig_say(&rig, &calls[few], job);
         struct engine_stats stats = engine_stats(rig.engine);
         assert_int_equal(stats.preemptions > 0, few);
         rig_deinit(&rig);
@@ -366,33 +176,33 @@ TEST(ends_by_length_stop_string_or_stop_token)
     struct rig rig;
     rig_init(&rig, 20, &roomy);
 
-    struct heard *h = say(&rig, &call, counting_job(FAKE_A, 4));
+    struct heard *h = rig_say(&rig, &call, rig_counting_job(FAKE_A, 4));
     expect_text(h, "abcd");
     assert_int_equal(h->finish, FINISH_LENGTH);
     assert_int_equal(h->n_completion, 4);
 
     for (int include = 0; include < 2; include++) {
-        struct job *job = counting_job(FAKE_A, 30);
+        struct job *job = rig_counting_job(FAKE_A, 30);
         job->stop = stops;
         job->n_stop = 3;
         job->include_stop = include;
-        h = say(&rig, &call, job);
+        h = rig_say(&rig, &call, job);
         expect_text(h, include ? "abcdefgh" : "abcde");
         assert_int_equal(h->finish, FINISH_STOP);
         assert_int_equal(h->stop_string, 1);
         assert_int_equal(h->n_tokens, 8);
     }
 
-    struct job *job = counting_job(FAKE_A, 7); /* ends while "fg" is held */
+    struct job *job = rig_counting_job(FAKE_A, 7); /* ends while "fg" is held */
     job->stop = stops;
     job->n_stop = 3;
-    h = say(&rig, &call, job);
+    h = rig_say(&rig, &call, job);
     expect_text(h, "abcdefg");
     assert_int_equal(h->finish, FINISH_LENGTH);
 
-    job = counting_job(FAKE_A, 30);
+    job = rig_counting_job(FAKE_A, 30);
     job->stop_ids = &stop_id;
-    h = say(&rig, &call, job);
+    h = rig_say(&rig, &call, job);
     expect_text(h, "abc");
     assert_int_equal(h->finish, FINISH_STOP);
     assert_int_equal(h->stop_token, stop_id);
@@ -408,19 +218,19 @@ TEST(min_tokens_bans_stop_ids_and_ignores_stop_strings)
     static struct call call;
     struct rig rig;
     rig_init(&rig, 20, &roomy);
-    struct job *job = counting_job(FAKE_A, 30);
+    struct job *job = rig_counting_job(FAKE_A, 30);
     job->stop = stops;
     job->n_stop = 2;
     job->min_tokens = 4;
-    struct heard *h = say(&rig, &call, job);
+    struct heard *h = rig_say(&rig, &call, job);
     expect_text(h, "abcde");
     assert_int_equal(h->stop_string, 1);
 
     static const token_id stop_id = FAKE_A + 1;
-    job = counting_job(FAKE_A, 6);
+    job = rig_counting_job(FAKE_A, 6);
     job->stop_ids = &stop_id;
     job->min_tokens = 6;
-    h = say(&rig, &call, job);
+    h = rig_say(&rig, &call, job);
     for (uint32_t i = 0; i < h->n_tokens; i++)
         assert_int_not_equal(h->tokens[i], stop_id);
     assert_int_equal(h->finish, FINISH_LENGTH);
@@ -434,23 +244,24 @@ TEST(text_is_whole_characters_and_special_tokens_are_hidden_unless_kept)
     static struct call call;
     struct rig rig;
     rig_init(&rig, 20, &roomy);
-    expect_text(say(&rig, &call, counting_job(FAKE_HALF_1 - 1, 3)),
+    expect_text(rig_say(&rig, &call, rig_counting_job(FAKE_HALF_1 - 1, 3)),
                 "z\xc3\xa9");
-    expect_text(say(&rig, &call, counting_job(FAKE_HALF_1, 1)), "\xef\xbf\xbd");
-    expect_text(say(&rig, &call, counting_job(FAKE_HEAR, 2)), "--");
-    struct job *job = counting_job(FAKE_HEAR, 2);
+    expect_text(rig_say(&rig, &call, rig_counting_job(FAKE_HALF_1, 1)),
+                "\xef\xbf\xbd");
+    expect_text(rig_say(&rig, &call, rig_counting_job(FAKE_HEAR, 2)), "--");
+    struct job *job = rig_counting_job(FAKE_HEAR, 2);
     job->keep_ids = &keep;
     job->n_keep_ids = 1;
-    expect_text(say(&rig, &call, job), "<hear>--");
-    job = counting_job(FAKE_HEAR, 1);
+    expect_text(rig_say(&rig, &call, job), "<hear>--");
+    job = rig_counting_job(FAKE_HEAR, 1);
     job->skip_special = false;
-    expect_text(say(&rig, &call, job), "<hear>");
+    expect_text(rig_say(&rig, &call, job), "<hear>");
     rig_deinit(&rig);
 }
 
 static struct job *echo_job(uint32_t n_prompt, uint32_t max_tokens)
 {
-    struct job *job = counting_job(FAKE_A, max_tokens);
+    struct job *job = rig_counting_job(FAKE_A, max_tokens);
     token_id *prompt = arena_calloc(job->arena, n_prompt, sizeof *prompt);
     for (uint32_t i = 0; i < n_prompt; i++)
         prompt[i] = 5 + (token_id)(rng_bits(77, 0, i) % 50);
@@ -475,7 +286,7 @@ TEST(prompt_logprobs_come_in_order_whatever_the_chunks)
         struct rig rig;
         rig_init(&rig, 20, &options);
         struct job *job = echo_job(200, i == 2 ? 0 : 5);
-        struct heard *h = say(&rig, &calls[i], job);
+        struct heard *h = rig_say(&rig, &calls[i], job);
         assert_int_equal(h->n_prompt_tokens, 199);
         assert_int_equal(h->n_tokens, i == 2 ? 0 : 5);
         assert_int_equal(h->finish, FINISH_LENGTH);
@@ -496,10 +307,10 @@ TEST(no_reply_wanted_is_an_immediate_end)
     static struct call call;
     struct rig rig;
     rig_init(&rig, 20, &roomy);
-    struct heard *h = say(&rig, &call, counting_job(FAKE_A, 0));
+    struct heard *h = rig_say(&rig, &call, rig_counting_job(FAKE_A, 0));
     assert_int_equal(h->finish, FINISH_LENGTH);
     assert_int_equal(h->n_completion, 0);
-    h = say(&rig, &call, echo_job(1, 0));
+    h = rig_say(&rig, &call, echo_job(1, 0));
     assert_int_equal(h->n_prompt_tokens, 0);
     assert_int_equal(h->finish, FINISH_LENGTH);
     rig_deinit(&rig);
@@ -511,19 +322,19 @@ TEST(logits_of_nan_fail_their_job_alone)
     static struct call good, bad;
     struct rig rig;
     rig_init(&rig, 20, &roomy);
-    struct job *poisoned = counting_job(FAKE_A, 9);
+    struct job *poisoned = rig_counting_job(FAKE_A, 9);
     const token_id prompt[2] = {FAKE_POISON, FAKE_A};
     poisoned->prompt = arena_dup(poisoned->arena, prompt, sizeof prompt);
-    call_init(&bad, poisoned);
-    call_init(&good, counting_job(FAKE_A, 9));
-    submit(&rig, &good);
-    submit(&rig, &bad);
-    wait_for(&rig, &good, 1);
-    wait_for(&rig, &bad, 1);
+    rig_call(&bad, poisoned);
+    rig_call(&good, rig_counting_job(FAKE_A, 9));
+    rig_submit(&rig, &good);
+    rig_submit(&rig, &bad);
+    rig_wait_for(&rig, &good, 1);
+    rig_wait_for(&rig, &bad, 1);
     assert_int_equal(bad.heard[0].end, EVENT_ERROR);
     assert_int_equal(bad.heard[0].error, ERR_INTERNAL);
     expect_text(&good.heard[0], "abcdefghi");
-    wait_idle(&rig);
+    rig_wait_idle(&rig);
     assert_int_equal(engine_stats(rig.engine).jobs_failed, 1);
     job_release(good.job);
     job_release(bad.job);
@@ -537,7 +348,7 @@ static void wait_still(struct rig *rig)
     int tries = 0;
     do {
         before = now;
-        (void)turn(rig, 30);
+        (void)rig_turn(rig, 30);
         now = engine_stats(rig->engine).steps;
         assert_true(++tries < 200);
     } while (now != before);
@@ -552,18 +363,18 @@ TEST(a_paused_reader_stops_its_own_job_only)
     options.max_sequences = 1; /* the stalled one must even give its place */
     struct rig rig;
     rig_init(&rig, 20, &options);
-    (void)say(&rig, &free_run, echo_job(100, 200));
+    (void)rig_say(&rig, &free_run, echo_job(100, 200));
 
-    call_init(&slow, echo_job(100, 200));
+    rig_call(&slow, echo_job(100, 200));
     engine_pause(rig.engine, slow.job);
-    submit(&rig, &slow);
+    rig_submit(&rig, &slow);
     wait_still(&rig);
     assert_int_equal(slow.n_events, 0);
     assert_false(engine_idle(rig.engine));
-    expect_text(say(&rig, &fast, counting_job(FAKE_A, 9)), "abcdefghi");
+    expect_text(rig_say(&rig, &fast, rig_counting_job(FAKE_A, 9)), "abcdefghi");
     assert_true(engine_stats(rig.engine).preemptions > 0);
     engine_resume(rig.engine, slow.job);
-    wait_for(&rig, &slow, 1);
+    rig_wait_for(&rig, &slow, 1);
     assert_int_equal(slow.heard[0].digest, free_run.heard[0].digest);
     job_release(slow.job);
     rig_deinit(&rig);
@@ -580,12 +391,12 @@ TEST(a_deadline_ends_even_a_stalled_job)
     struct job *job = echo_job(100, 200);
     job->n_choices = 3;
     job->deadline_us = clock_now_us() + 100000;
-    call_init(&call, job);
+    rig_call(&call, job);
     engine_pause(rig.engine, job);
-    submit(&rig, &call);
-    wait_idle(&rig);
+    rig_submit(&rig, &call);
+    rig_wait_idle(&rig);
     engine_resume(rig.engine, job);
-    wait_for(&rig, &call, 1);
+    rig_wait_for(&rig, &call, 1);
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(call.heard[i].finish, FINISH_ABORT);
     job_release(job);
@@ -599,15 +410,15 @@ TEST(draining_refuses_new_jobs_and_finishes_old_ones)
     struct err err;
     struct rig rig;
     rig_init(&rig, 20, &roomy);
-    call_init(&call, echo_job(100, 100));
-    submit(&rig, &call);
+    rig_call(&call, echo_job(100, 100));
+    rig_submit(&rig, &call);
     engine_drain(rig.engine);
-    struct job *late = counting_job(FAKE_A, 3);
+    struct job *late = rig_counting_job(FAKE_A, 3);
     assert_int_equal(engine_submit(rig.engine, late, &err), -ERR_UNAVAILABLE);
     job_release(late);
-    wait_for(&rig, &call, 1);
+    rig_wait_for(&rig, &call, 1);
     assert_int_equal(call.heard[0].finish, FINISH_LENGTH);
-    wait_idle(&rig);
+    rig_wait_idle(&rig);
     job_release(call.job);
     rig_deinit(&rig);
 }
@@ -625,12 +436,12 @@ TEST(stopping_ends_every_job_once)
     for (uint32_t i = 0; i < 10; i++) {
         struct job *job = echo_job(100, 300);
         job->n_choices = 2;
-        call_init(&calls[i], job);
+        rig_call(&calls[i], job);
         if (i % 2)
             engine_pause(rig.engine, job);
-        submit(&rig, &calls[i]);
+        rig_submit(&rig, &calls[i]);
     }
-    (void)turn(&rig, 20);
+    (void)rig_turn(&rig, 20);
     engine_stop(rig.engine);
     for (uint32_t i = 1; i < 10; i += 2)
         engine_resume(rig.engine, calls[i].job);
@@ -678,29 +489,30 @@ TEST(refuses_what_can_never_be_served)
     struct rig rig;
     rig_init(&rig, 4, &options);
     assert_int_equal(engine_context_tokens(rig.engine), 4 * 32);
-    assert_int_equal(refusal(&rig, counting_job(FAKE_A, 127)), -ERR_CONTEXT);
-    assert_int_equal(refusal(&rig, counting_job(FAKE_A, UINT32_MAX)),
+    assert_int_equal(refusal(&rig, rig_counting_job(FAKE_A, 127)),
                      -ERR_CONTEXT);
-    assert_int_equal(refusal(&rig, counting_job(1000, 3)), -ERR_INVALID);
-    struct job *job = counting_job(FAKE_A, 3);
+    assert_int_equal(refusal(&rig, rig_counting_job(FAKE_A, UINT32_MAX)),
+                     -ERR_CONTEXT);
+    assert_int_equal(refusal(&rig, rig_counting_job(1000, 3)), -ERR_INVALID);
+    struct job *job = rig_counting_job(FAKE_A, 3);
     job->n_prompt = 0;
     assert_int_equal(refusal(&rig, job), -ERR_INVALID);
-    job = counting_job(FAKE_A, 3);
+    job = rig_counting_job(FAKE_A, 3);
     job->n_choices = 0;
     assert_int_equal(refusal(&rig, job), -ERR_INVALID);
 
     for (int i = 0; i < 2; i++) {
-        call_init(&calls[i], echo_job(50, 70));
+        rig_call(&calls[i], echo_job(50, 70));
         engine_pause(rig.engine, calls[i].job);
-        submit(&rig, &calls[i]);
+        rig_submit(&rig, &calls[i]);
     }
-    assert_int_equal(refusal(&rig, counting_job(FAKE_A, 3)), -ERR_BUSY);
+    assert_int_equal(refusal(&rig, rig_counting_job(FAKE_A, 3)), -ERR_BUSY);
     for (int i = 0; i < 2; i++) {
         engine_resume(rig.engine, calls[i].job);
-        wait_for(&rig, &calls[i], 1);
+        rig_wait_for(&rig, &calls[i], 1);
         job_release(calls[i].job);
     }
-    wait_idle(&rig);
+    rig_wait_idle(&rig);
     rig_deinit(&rig);
 }
 
@@ -725,15 +537,15 @@ TEST(survives_the_failure_of_every_allocation)
             job->max_tokens = 3;
             job->stop = stops;
             job->n_stop = 1;
-            call_init(&call, job);
+            rig_call(&call, job);
             rc = engine_submit(rig.engine, job, &err);
         }
         bool hit = fault_hits() > 0;
         fault_alloc_at(-1);
         if (rc == 0) {
             assert_false(hit);
-            wait_for(&rig, &call, 1);
-            wait_idle(&rig);
+            rig_wait_for(&rig, &call, 1);
+            rig_wait_idle(&rig);
             job_release(job);
             break;
         }
@@ -755,7 +567,7 @@ TEST(starting_survives_the_failure_of_every_allocation)
         struct engine *e;
         struct err err;
         fault_alloc_at(nth);
-        int rc = engine_new_with(&e, &model.face, &roomy, wake, NULL, &err);
+        int rc = engine_new_with(&e, &model.face, &roomy, rig_wake, NULL, &err);
         fault_alloc_at(-1);
         if (rc == 0) {
             engine_free(e);

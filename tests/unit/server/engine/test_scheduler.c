@@ -56,6 +56,45 @@ TEST(evicts_the_youngest_and_lets_it_start_again)
     scheduler_deinit(&s);
 }
 
+TEST(what_is_shared_is_neither_taken_nor_given_back)
+{
+    UNUSED_STATE;
+    struct scheduler s;
+    const struct sched_limits limits = {4, 64, 8, 4};
+    assert_int_equal(scheduler_init(&s, &limits, NULL), 0);
+    uint32_t room = 100;
+    struct sched_entry e[3];
+    memset(e, 0, sizeof e);
+    for (uint32_t i = 0; i < 3; i++) {
+        e[i].number = i;
+        e[i].n_tokens = 12;
+        e[i].first_row = 11;
+        e[i].room = &room;
+        scheduler_add(&s, &e[i]);
+        e[i].n_shared = i == 1 ? 0 : 2;
+        e[i].n_computed = i == 1 ? 0 : 6;
+    }
+    /* 1 + 3 + 1 blocks and a spare one for each before. */
+    const struct plan *plan = scheduler_plan(&s, 6);
+    assert_int_equal(plan->n_admitted, 2);
+    assert_int_equal(e[0].n_planned, 6);
+    assert_int_equal(e[0].n_blocks, 3);
+    assert_int_equal(e[1].n_planned, 12);
+    for (uint32_t i = 0; i < 2; i++) {
+        e[i].n_computed = 12;
+        e[i].n_tokens = 13;
+        e[i].first_row = 12;
+    }
+    e[1].n_shared = 3; /* it has nothing to give */
+    plan = scheduler_plan(&s, 0);
+    assert_int_equal(plan->n_evicted, 2);
+    assert_int_equal(plan->n_items, 0);
+    plan = scheduler_plan(&s, 4);
+    assert_int_equal(plan->n_admitted, 1);
+    assert_int_equal(e[0].n_planned, 13);
+    scheduler_deinit(&s);
+}
+
 TEST(a_short_prompt_passes_through_beside_a_long_one)
 {
     UNUSED_STATE;
@@ -100,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_its_promises_under_random_operations),
         cmocka_unit_test(evicts_the_youngest_and_lets_it_start_again),
+        cmocka_unit_test(what_is_shared_is_neither_taken_nor_given_back),
         cmocka_unit_test(a_short_prompt_passes_through_beside_a_long_one),
         cmocka_unit_test(refuses_limits_that_could_starve),
     };

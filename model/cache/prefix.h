@@ -1,0 +1,86 @@
+/* prefix.h -- which tokens a block of keys and values stands for.
+ *
+ * A tree over block numbers: a node is a block whose keys and values were
+ * computed for `tokens` after those of its parent.  Inner nodes are full; a
+ * leaf may have fewer tokens, the end of what somebody computed.  Whoever holds
+ * a node's block holds those of its ancestors too, so unused nodes - held by
+ * nobody but this index - are listed by age with children before their parents,
+ * and the oldest is always a leaf.
+ *
+ * It does not count holders (cache.c) and never looks at a key.  All memory is
+ * taken by prefix_init.  Private to model/cache; inference thread only. */
+#ifndef LFMD_MODEL_CACHE_PREFIX_H
+#define LFMD_MODEL_CACHE_PREFIX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/base/err.h"
+#include "model/base/token.h"
+#include "model/kernels/kv_block.h"
+
+#define PREFIX_NONE UINT32_MAX
+#define PREFIX_ROOT_LISTS 64u
+
+struct prefix_node {
+    token_id tokens[KV_BLOCK_TOKENS];
+    uint64_t salt;     /* the tenant: equal in a whole tree */
+    uint64_t age;      /* of an unused node: when it became so */
+    uint32_t n_tokens; /* 0: not a node */
+    uint32_t parent;   /* PREFIX_NONE: these are a sequence's first tokens */
+    uint32_t first_child, next_sibling, prev_sibling;
+    uint32_t next_in_bucket; /* of a full node */
+    uint32_t older, newer;   /* of an unused node */
+    bool unused;
+};
+
+struct prefix {
+    struct prefix_node *nodes; /* [n_blocks], owned; by block number */
+    uint32_t *buckets;         /* [n_buckets], owned; full nodes by content */
+    uint32_t n_blocks, n_buckets;
+    uint32_t roots[PREFIX_ROOT_LISTS]; /* nodes without parent, by salt */
+    uint32_t n_nodes, n_unused;
+    uint32_t oldest, newest; /* of the unused */
+    uint64_t clock;
+};
+
+int prefix_init(struct prefix *p, uint32_t n_blocks, struct err *err);
+void prefix_deinit(struct prefix *p);
+
+static inline bool prefix_has(const struct prefix *p, uint32_t block)
+{
+    return p->nodes[block].n_tokens > 0;
+}
+
+/* The full node with exactly these KV_BLOCK_TOKENS tokens, or PREFIX_NONE. */
+uint32_t prefix_find(const struct prefix *p, uint32_t parent, uint64_t salt,
+                     const token_id *tokens);
+
+/* Among the newest children of `parent` (at most 64 are looked at) the one that
+ * shares most of the first tokens; *n_common of them, at most `n`.
+ * PREFIX_NONE with 0 when none shares any. */
+uint32_t prefix_best_child(const struct prefix *p, uint32_t parent,
+                           uint64_t salt, const token_id *tokens, uint32_t n,
+                           uint32_t *n_common);
+
+/* An unused child of `parent`, with fewer tokens than n, that are the first of
+ * `tokens`: a node with all n makes it worthless.  Or PREFIX_NONE. */
+uint32_t prefix_covered(const struct prefix *p, uint32_t parent, uint64_t salt,
+                        const token_id *tokens, uint32_t n);
+
+/* `block` becomes a node, in use.  `parent` is full. */
+void prefix_add(struct prefix *p, uint32_t block, uint32_t parent,
+                uint64_t salt, const token_id *tokens, uint32_t n);
+/* A node that is not full now stands for `n` tokens, its own first. */
+void prefix_extend(struct prefix *p, uint32_t block, const token_id *tokens,
+                   uint32_t n);
+/* A node without children is none any more. */
+void prefix_remove(struct prefix *p, uint32_t block);
+
+void prefix_unuse(struct prefix *p, uint32_t block); /* now the newest unused */
+void prefix_use(struct prefix *p, uint32_t block);   /* no longer unused */
+
+/* Lists and links agree, and children are older than their parents. */
+bool prefix_validate(const struct prefix *p);
+
+#endif

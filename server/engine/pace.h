@@ -1,0 +1,37 @@
+/* pace.h -- how much of somebody's prompt fits between two tokens of others.
+ *
+ * A step that only decodes takes a time T; every prompt token beside it adds
+ * some.  Both are learnt from the steps as they go by, and the budget is what
+ * keeps a step under the target: so a long prompt slows running answers down by
+ * a known factor instead of stopping them.
+ *
+ * Pure arithmetic, no clock.  Engine thread. */
+#ifndef LFMD_SERVER_ENGINE_PACE_H
+#define LFMD_SERVER_ENGINE_PACE_H
+
+#include <stdint.h>
+
+/* Without a target of the operator's: a step with prompts may take so many
+ * times as long as one without. */
+#define PACE_AUTO_FACTOR 3.0
+
+struct pace {
+    double target_us;    /* 0: PACE_AUTO_FACTOR * decode_us */
+    double decode_us;    /* of a step without prompts; 0: not seen yet */
+    double per_token_us; /* of a prompt token; 0: not seen yet */
+};
+
+/* target_ms 0 is automatic. */
+void pace_init(struct pace *p, uint32_t target_ms);
+
+/* A step took `us`, with n_decodes single tokens and n_prompt tokens of
+ * prompts. */
+void pace_learn(struct pace *p, uint64_t us, uint32_t n_decodes,
+                uint32_t n_prompt);
+
+/* Prompt tokens for a step that decodes too, at least `least` and at most
+ * `most`; `most` until something was learnt. */
+uint32_t pace_prompt_tokens(const struct pace *p, uint32_t least,
+                            uint32_t most);
+
+#endif
