@@ -142,8 +142,8 @@ static inline float q8_sum(const float scale[2], const int32_t sum[2])
 
 /* dst[b] = x[32 b .. 32 b + 32), rounded to nearest, ties to even;
  * zeros for a half below Q8_TINY.  Every instruction set gives the same bits
- * while x is finite; otherwise the numbers are unspecified, q in -127 .. 127
- * all the same. */
+ * while x is finite.  A NaN or an infinity makes the scale of its half one, so
+ * that no product hides it; q is unspecified then, but in -127 .. 127. */
 typedef void quantize_fn(struct q8_block *restrict dst, const float *restrict x,
                          uint32_t n_blocks);
 

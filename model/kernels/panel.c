@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "model/kernels/qmatmul_formats.h"
 #include "model/kernels/widen.h"
 
 #define ROWS PANEL_ROWS
@@ -17,12 +18,10 @@
 
 /* ---- sizes ------------------------------------------------------------- */
 
-static const struct panel_format formats[N_DTYPES] = {
-    [DTYPE_Q4_0] = {4, SCALES_D, 8},   [DTYPE_Q4_1] = {4, SCALES_DM, 0},
-    [DTYPE_Q5_0] = {6, SCALES_D, 16},  [DTYPE_Q5_1] = {6, SCALES_DM, 0},
-    [DTYPE_Q8_0] = {8, SCALES_D, 128}, [DTYPE_Q4_K] = {4, SCALES_K, 0},
-    [DTYPE_Q5_K] = {6, SCALES_K, 0},   [DTYPE_Q6_K] = {6, SCALES_K6, 32},
-};
+#define FORMAT(name, suffix, bits, scales, zero) \
+    [DTYPE_##name] = {bits, scales, zero},
+
+static const struct panel_format formats[N_DTYPES] = {PANEL_FORMATS(FORMAT)};
 
 struct panel_format panel_format(enum dtype t)
 {
@@ -289,25 +288,16 @@ void panel_pack(void *dst, const void *src, enum dtype t, uint32_t rows,
 
 /* ---- one row back ------------------------------------------------------ */
 
-static void unlay(uint8_t q_out[BLOCK], const uint8_t *block, uint32_t bits,
-                  uint32_t r)
+static uint8_t q_at(const uint8_t *block, uint32_t bits, uint32_t r, uint32_t k)
 {
-    const uint8_t *high = block + 4 * ROWS * 4;
-    for (uint32_t k = 0; k < BLOCK; k++) {
-        uint32_t g = k / 4, j = k % 4;
-        uint32_t at = (bits == 8 ? g : g % 4) * ROWS * 4 + r * 4 + j;
-        if (bits == 8) {
-            q_out[k] = block[at];
-            continue;
-        }
-        unsigned q = g < 4 ? block[at] & 15u : block[at] >> 4;
-        if (bits == 6)
-            q |= ((unsigned)high[g % 4 / 2 * ROWS * 4 + r * 4 + j] >>
-                      (g % 2 * 4 + g / 4 * 2) &
-                  3u)
-                 << 4;
-        q_out[k] = (uint8_t)q;
-    }
+    uint32_t g = k / 4, at = r * 4 + k % 4;
+    if (bits == 8)
+        return block[g * ROWS * 4 + at];
+    unsigned q = (unsigned)block[g % 4 * ROWS * 4 + at] >> g / 4 * 4 & 15;
+    const uint8_t *high = block + 4 * ROWS * 4 + g % 4 / 2 * ROWS * 4;
+    if (bits == 6)
+        q |= ((unsigned)high[at] >> (g % 2 * 4 + g / 4 * 2) & 3) << 4;
+    return (uint8_t)q;
 }
 
 static float half_at(const uint8_t *p, uint32_t r)
@@ -315,43 +305,46 @@ static float half_at(const uint8_t *p, uint32_t r)
     return f16_widen(load_half(p + 2 * r));
 }
 
-/* Multiplier and subtrahend of the half `h` of block b: w = a * q - m. */
-static void scale_of(const uint8_t *scales, enum dtype t, uint32_t b,
-                     uint32_t h, uint32_t r, float *a, float *m)
+static void read_scales(struct panel_values *v, const uint8_t *scales,
+                        enum panel_scales kind, uint32_t b, uint32_t r)
+{
+    bool super = kind >= SCALES_K;
+    const uint8_t *at =
+        scales + scale_unit_bytes(kind) * (super ? b / SUPER_BLOCKS : b);
+    const uint8_t *own = at + (size_t)(b % SUPER_BLOCKS) * 2 * ROWS + r;
+    v->s[0] = v->s[1] = half_at(at, r);
+    v->m = 0;
+    if (kind == SCALES_DM) {
+        v->m = -half_at(at + 2 * ROWS, r);
+    } else if (kind == SCALES_K) {
+        own += 4 * ROWS;
+        v->m = half_at(at + 2 * ROWS, r) * (float)own[ROWS];
+        v->s[0] = v->s[1] *= (float)own[0];
+    } else if (kind == SCALES_K6) {
+        own += 2 * ROWS;
+        v->s[0] *= (float)(int8_t)own[0];
+        v->s[1] *= (float)(int8_t)own[ROWS];
+    }
+}
+
+void panel_read(struct panel_values *v, const void *panel, enum dtype t,
+                uint32_t cols, uint32_t r, uint32_t b)
 {
     struct panel_format f = formats[t];
-    size_t unit = scale_unit_bytes(f.scales);
-    const uint8_t *at = scales;
-    at += unit * (f.scales >= SCALES_K ? b / SUPER_BLOCKS : b);
-    const uint8_t *own = at + (size_t)(b % SUPER_BLOCKS) * 2 * ROWS + r;
-    *a = half_at(at, r);
-    *m = 0;
-    if (f.scales == SCALES_DM) {
-        *m = -half_at(at + 2 * ROWS, r);
-    } else if (f.scales == SCALES_K) {
-        own += 4 * ROWS;
-        *m = half_at(at + 2 * ROWS, r) * (float)own[ROWS];
-        *a *= (float)own[0];
-    } else if (f.scales == SCALES_K6) {
-        own += 2 * ROWS;
-        *a *= (float)(int8_t)own[h * ROWS];
-    }
+    const uint8_t *block = (const uint8_t *)panel + panel_scale_bytes(t, cols) +
+                           b * panel_block_bytes(t);
+    read_scales(v, panel, f.scales, b, r);
+    for (uint32_t k = 0; k < BLOCK; k++)
+        v->q[k] = (int16_t)(q_at(block, f.bits, r, k) - (int)f.zero);
 }
 
 void panel_row(float *dst, struct matrix w, uint32_t r)
 {
-    struct panel_format f = formats[w.dtype];
-    const uint8_t *scales = panel_at(w, r / ROWS * ROWS);
-    const uint8_t *blocks = scales + panel_scale_bytes(w.dtype, w.cols);
-    r %= ROWS;
+    const void *panel = panel_at(w, r / ROWS * ROWS);
     for (uint32_t b = 0; b < w.cols / BLOCK; b++, dst += BLOCK) {
-        uint8_t q[BLOCK];
-        unlay(q, blocks + b * panel_block_bytes(w.dtype), f.bits, r);
-        for (uint32_t h = 0; h < 2; h++) {
-            float a, m;
-            scale_of(scales, w.dtype, b, h, r, &a, &m);
-            for (uint32_t k = 16 * h; k < 16 * h + 16; k++)
-                dst[k] = a * (float)((int)q[k] - (int)f.zero) - m;
-        }
+        struct panel_values v;
+        panel_read(&v, panel, w.dtype, w.cols, r % ROWS, b);
+        for (uint32_t k = 0; k < BLOCK; k++)
+            dst[k] = v.s[k / 16] * (float)v.q[k] - v.m;
     }
 }

@@ -79,6 +79,18 @@ static inline const void *panel_at(struct matrix w, uint32_t r)
 void panel_pack(void *dst, const void *src, enum dtype t, uint32_t rows,
                 uint32_t cols, uint32_t p0, uint32_t p1);
 
+/* One block of one row as numbers: w = s[k / 16] * q[k] - m, the zero of the
+ * format already taken off. */
+struct panel_values {
+    int16_t q[PANEL_BLOCK];
+    float s[2], m;
+};
+
+/* Block b of row r < PANEL_ROWS of a panel that is cols wide; slow and plain:
+ * the meaning of the layout above. */
+void panel_read(struct panel_values *v, const void *panel, enum dtype t,
+                uint32_t cols, uint32_t r, uint32_t b);
+
 /* dst[0 .. cols) = row r, the same numbers as blocks_decode gave before
  * packing. For looking up embeddings: some hundred MB/s. */
 void panel_row(float *dst, struct matrix w, uint32_t r);

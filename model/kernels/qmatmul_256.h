@@ -10,6 +10,7 @@
 #define LFMD_MODEL_KERNELS_QMATMUL_256_H
 
 #include "model/kernels/kernels.h"
+#include "model/kernels/qmatmul_formats.h"
 #include "model/kernels/simd_avx2.h"
 
 #define MAX_TOKENS 4u
@@ -242,44 +243,27 @@ ALWAYS_INLINE void panel_product(const struct job *j, const uint8_t *panel,
         tokens_of_panel(j, panel, y, t, n, f, 1);
 }
 
-#define DEFINE_FOR(suffix, dtype, bits, scales, zero)                      \
-    static void qmatmul_##suffix(                                          \
-        float *restrict y, size_t ldy, const struct q8_block *restrict x,  \
-        const uint32_t *restrict rows, const void *restrict panels,        \
-        uint32_t m, uint32_t n, uint32_t n_blocks)                         \
-    {                                                                      \
-        static const struct panel_format f = {bits, scales, zero};         \
-        const uint32_t cols = n_blocks * PANEL_BLOCK;                      \
-        const uint8_t *panel = panels;                                     \
-        const size_t each = panel_bytes(dtype, cols);                      \
-        struct job j = {                                                   \
-            y, ldy, x, rows, m, n_blocks, panel_scale_bytes(dtype, cols)}; \
-                                                                           \
-        for (uint32_t r = 0; r < n; r += PANEL_ROWS, panel += each)        \
-            panel_product(&j, panel, y + r,                                \
-                          n - r < PANEL_ROWS ? n - r : PANEL_ROWS, f);     \
-    }
-
-#define DEFINE_ALL                                 \
-    DEFINE_FOR(q4_0, DTYPE_Q4_0, 4, SCALES_D, 8)   \
-    DEFINE_FOR(q4_1, DTYPE_Q4_1, 4, SCALES_DM, 0)  \
-    DEFINE_FOR(q5_0, DTYPE_Q5_0, 6, SCALES_D, 16)  \
-    DEFINE_FOR(q5_1, DTYPE_Q5_1, 6, SCALES_DM, 0)  \
-    DEFINE_FOR(q8_0, DTYPE_Q8_0, 8, SCALES_D, 128) \
-    DEFINE_FOR(q4_k, DTYPE_Q4_K, 4, SCALES_K, 0)   \
-    DEFINE_FOR(q5_k, DTYPE_Q5_K, 6, SCALES_K, 0)   \
-    DEFINE_FOR(q6_k, DTYPE_Q6_K, 6, SCALES_K6, 32) \
-                                                   \
-    static void fill_products(struct kernels *k)   \
-    {                                              \
-        k->qmatmul[DTYPE_Q4_0] = qmatmul_q4_0;     \
-        k->qmatmul[DTYPE_Q4_1] = qmatmul_q4_1;     \
-        k->qmatmul[DTYPE_Q5_0] = qmatmul_q5_0;     \
-        k->qmatmul[DTYPE_Q5_1] = qmatmul_q5_1;     \
-        k->qmatmul[DTYPE_Q8_0] = qmatmul_q8_0;     \
-        k->qmatmul[DTYPE_Q4_K] = qmatmul_q4_k;     \
-        k->qmatmul[DTYPE_Q5_K] = qmatmul_q5_k;     \
-        k->qmatmul[DTYPE_Q6_K] = qmatmul_q6_k;     \
+#define DEFINE_FOR(name, suffix, bits, scales, zero)                      \
+    static void qmatmul_##suffix(                                         \
+        float *restrict y, size_t ldy, const struct q8_block *restrict x, \
+        const uint32_t *restrict rows, const void *restrict panels,       \
+        uint32_t m, uint32_t n, uint32_t n_blocks)                        \
+    {                                                                     \
+        static const struct panel_format f = {bits, scales, zero};        \
+        const uint32_t cols = n_blocks * PANEL_BLOCK;                     \
+        const uint8_t *panel = panels;                                    \
+        const size_t each = panel_bytes(DTYPE_##name, cols);              \
+        struct job j = {y,                                                \
+                        ldy,                                              \
+                        x,                                                \
+                        rows,                                             \
+                        m,                                                \
+                        n_blocks,                                         \
+                        panel_scale_bytes(DTYPE_##name, cols)};           \
+                                                                          \
+        for (uint32_t r = 0; r < n; r += PANEL_ROWS, panel += each)       \
+            panel_product(&j, panel, y + r,                               \
+                          n - r < PANEL_ROWS ? n - r : PANEL_ROWS, f);    \
     }
 
 #endif

@@ -13,6 +13,7 @@
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "model/kernels/qmatmul_256.h"
+#include "model/kernels/widen.h"
 
 ALWAYS_INLINE __m256i widen_sum(__m256i sum16)
 {
@@ -121,7 +122,21 @@ ALWAYS_INLINE void block_dots(__m256i dots[MAX_TOKENS][2], const uint8_t *block,
         dots_of_8_bits(dots, block, x, tokens);
 }
 
-DEFINE_ALL
+PANEL_FORMATS(DEFINE_FOR)
+
+/* Of sixteen numbers without a sign.  As integers, or the maximum would pass
+ * over a NaN. */
+ALWAYS_INLINE float largest(__m256 a, __m256 b)
+{
+    __m256i all =
+        _mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b));
+    __m128i m = _mm_max_epu32(_mm256_castsi256_si128(all),
+                              _mm256_extracti128_si256(all, 1));
+
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4e));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0xb1));
+    return float_from_bits((uint32_t)_mm_cvtsi128_si32(m));
+}
 
 /* Returns the sum of q. */
 ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
@@ -129,8 +144,8 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     __m256 v[2] = {_mm256_loadu_ps(x), _mm256_loadu_ps(x + LANES)};
-    float max = max_lanes(_mm256_max_ps(_mm256_andnot_ps(sign, v[0]),
-                                        _mm256_andnot_ps(sign, v[1])));
+    float max =
+        largest(_mm256_andnot_ps(sign, v[0]), _mm256_andnot_ps(sign, v[1]));
     __m256 inverse = _mm256_set1_ps(max >= Q8_TINY ? 127.0f / max : 0);
     __m256i q[2], all;
     __m128i low, high;
@@ -156,22 +171,12 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
     return sum;
 }
 
-static void quantize(struct q8_block *restrict dst, const float *restrict x,
-                     uint32_t n_blocks)
-{
-    for (; n_blocks > 0; n_blocks--, dst++, x += PANEL_BLOCK) {
-        int32_t sum[2];
-
-        for (uint32_t h = 0; h < 2; h++)
-            sum[h] = quantize_half(dst, h, x + 16 * h);
-        dst->sum = q8_sum(dst->scale, sum);
-    }
-}
+DEFINE_QUANTIZE
 
 void qmatmul_fill_avx2(struct kernels *k)
 {
     k->quantize = quantize;
-    fill_products(k);
+    PANEL_FORMATS(FILL_QMATMUL)
 }
 
 #else

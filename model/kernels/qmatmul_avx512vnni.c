@@ -9,7 +9,9 @@
 #include "model/kernels/kernels_fill.h"
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#include "model/kernels/qmatmul_formats.h"
 #include "model/kernels/simd_avx2.h"
+#include "model/kernels/widen.h"
 
 #define GROUPS 8u
 #define MAX_TOKENS 8u
@@ -21,7 +23,9 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
                                     const float *x)
 {
     __m512 v = _mm512_loadu_ps(x);
-    float max = _mm512_reduce_max_ps(_mm512_abs_ps(v));
+    /* As integers, or the maximum would pass over a NaN. */
+    __m512i sizes = _mm512_castps_si512(_mm512_abs_ps(v));
+    float max = float_from_bits(_mm512_reduce_max_epu32(sizes));
     float inverse = max >= Q8_TINY ? 127.0f / max : 0;
     __m512i q;
     int32_t sum;
@@ -37,17 +41,7 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
     return sum;
 }
 
-static void quantize(struct q8_block *restrict dst, const float *restrict x,
-                     uint32_t n_blocks)
-{
-    for (; n_blocks > 0; n_blocks--, dst++, x += PANEL_BLOCK) {
-        int32_t sum[2];
-
-        for (uint32_t h = 0; h < 2; h++)
-            sum[h] = quantize_half(dst, h, x + 16 * h);
-        dst->sum = q8_sum(dst->scale, sum);
-    }
-}
+DEFINE_QUANTIZE
 
 /* The 8 groups of a block as bytes q >= 0. */
 ALWAYS_INLINE void unpack(__m512i w[GROUPS], const uint8_t *block,
@@ -281,44 +275,35 @@ ALWAYS_INLINE void panel_product(const struct job *j, const uint8_t *panel,
         tokens_of_panel(j, panel, y, t, n, f, 1);
 }
 
-#define DEFINE_FOR(suffix, dtype, bits, scales, zero)                      \
-    static void qmatmul_##suffix(                                          \
-        float *restrict y, size_t ldy, const struct q8_block *restrict x,  \
-        const uint32_t *restrict rows, const void *restrict panels,        \
-        uint32_t m, uint32_t n, uint32_t n_blocks)                         \
-    {                                                                      \
-        static const struct panel_format f = {bits, scales, zero};         \
-        const uint32_t cols = n_blocks * PANEL_BLOCK;                      \
-        const uint8_t *panel = panels;                                     \
-        const size_t each = panel_bytes(dtype, cols);                      \
-        struct job j = {                                                   \
-            y, ldy, x, rows, m, n_blocks, panel_scale_bytes(dtype, cols)}; \
-                                                                           \
-        for (uint32_t r = 0; r < n; r += PANEL_ROWS, panel += each)        \
-            panel_product(&j, panel, y + r,                                \
-                          n - r < PANEL_ROWS ? n - r : PANEL_ROWS, f);     \
+#define DEFINE_FOR(name, suffix, bits, scales, zero)                      \
+    static void qmatmul_##suffix(                                         \
+        float *restrict y, size_t ldy, const struct q8_block *restrict x, \
+        const uint32_t *restrict rows, const void *restrict panels,       \
+        uint32_t m, uint32_t n, uint32_t n_blocks)                        \
+    {                                                                     \
+        static const struct panel_format f = {bits, scales, zero};        \
+        const uint32_t cols = n_blocks * PANEL_BLOCK;                     \
+        const uint8_t *panel = panels;                                    \
+        const size_t each = panel_bytes(DTYPE_##name, cols);              \
+        struct job j = {y,                                                \
+                        ldy,                                              \
+                        x,                                                \
+                        rows,                                             \
+                        m,                                                \
+                        n_blocks,                                         \
+                        panel_scale_bytes(DTYPE_##name, cols)};           \
+                                                                          \
+        for (uint32_t r = 0; r < n; r += PANEL_ROWS, panel += each)       \
+            panel_product(&j, panel, y + r,                               \
+                          n - r < PANEL_ROWS ? n - r : PANEL_ROWS, f);    \
     }
 
-DEFINE_FOR(q4_0, DTYPE_Q4_0, 4, SCALES_D, 8)
-DEFINE_FOR(q4_1, DTYPE_Q4_1, 4, SCALES_DM, 0)
-DEFINE_FOR(q5_0, DTYPE_Q5_0, 6, SCALES_D, 16)
-DEFINE_FOR(q5_1, DTYPE_Q5_1, 6, SCALES_DM, 0)
-DEFINE_FOR(q8_0, DTYPE_Q8_0, 8, SCALES_D, 128)
-DEFINE_FOR(q4_k, DTYPE_Q4_K, 4, SCALES_K, 0)
-DEFINE_FOR(q5_k, DTYPE_Q5_K, 6, SCALES_K, 0)
-DEFINE_FOR(q6_k, DTYPE_Q6_K, 6, SCALES_K6, 32)
+PANEL_FORMATS(DEFINE_FOR)
 
 void qmatmul_fill_avx512vnni(struct kernels *k)
 {
     k->quantize = quantize;
-    k->qmatmul[DTYPE_Q4_0] = qmatmul_q4_0;
-    k->qmatmul[DTYPE_Q4_1] = qmatmul_q4_1;
-    k->qmatmul[DTYPE_Q5_0] = qmatmul_q5_0;
-    k->qmatmul[DTYPE_Q5_1] = qmatmul_q5_1;
-    k->qmatmul[DTYPE_Q8_0] = qmatmul_q8_0;
-    k->qmatmul[DTYPE_Q4_K] = qmatmul_q4_k;
-    k->qmatmul[DTYPE_Q5_K] = qmatmul_q5_k;
-    k->qmatmul[DTYPE_Q6_K] = qmatmul_q6_k;
+    PANEL_FORMATS(FILL_QMATMUL)
 }
 
 #else

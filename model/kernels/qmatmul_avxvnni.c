@@ -37,11 +37,11 @@ ALWAYS_INLINE void block_dots(__m256i dots[MAX_TOKENS][2], const uint8_t *block,
     }
 }
 
-DEFINE_ALL
+PANEL_FORMATS(DEFINE_FOR)
 
 void qmatmul_fill_avxvnni(struct kernels *k)
 {
-    fill_products(k);
+    PANEL_FORMATS(FILL_QMATMUL)
 }
 
 #else

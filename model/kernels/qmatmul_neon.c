@@ -16,7 +16,9 @@
 #include "model/kernels/kernels_fill.h"
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#include "model/kernels/qmatmul_formats.h"
 #include "model/kernels/simd_neon.h"
+#include "model/kernels/widen.h"
 
 #define TILE_TOKENS 4u
 #define VECTORS (PANEL_ROWS / LANES)
@@ -30,7 +32,8 @@
 ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
                                     const float *x)
 {
-    float32x4_t v[4], largest = vdupq_n_f32(0);
+    float32x4_t v[4];
+    uint32x4_t largest = vdupq_n_u32(0); /* floats would pass over a NaN */
     float max, inverse;
     int16x4_t narrow[4];
     int8x16_t all;
@@ -39,9 +42,9 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
     UNROLL
     for (uint32_t i = 0; i < 4; i++) {
         v[i] = vld1q_f32(x + i * LANES);
-        largest = vmaxnmq_f32(largest, vabsq_f32(v[i]));
+        largest = vmaxq_u32(largest, vreinterpretq_u32_f32(vabsq_f32(v[i])));
     }
-    max = vmaxnmvq_f32(largest);
+    max = float_from_bits(vmaxvq_u32(largest));
     inverse = max >= Q8_TINY ? 127.0f / max : 0;
     UNROLL
     for (uint32_t i = 0; i < 4; i++) {
@@ -58,17 +61,7 @@ ALWAYS_INLINE int32_t quantize_half(struct q8_block *dst, uint32_t h,
     return sum;
 }
 
-static void quantize(struct q8_block *restrict dst, const float *restrict x,
-                     uint32_t n_blocks)
-{
-    for (uint32_t b = 0; b < n_blocks; b++, dst++, x += PANEL_BLOCK) {
-        int32_t sum[2];
-
-        for (uint32_t h = 0; h < 2; h++)
-            sum[h] = quantize_half(dst, h, x + 16 * h);
-        dst->sum = q8_sum(dst->scale, sum);
-    }
-}
+DEFINE_QUANTIZE
 
 /* ---- weights ----------------------------------------------------------- */
 
@@ -353,8 +346,7 @@ ALWAYS_INLINE void qmatmul(const struct product *p, const void *panels,
     }
 }
 
-/* The numbers of panel_format, which the compiler must see to build each. */
-#define DEFINE_FOR(suffix, dtype, bits, scales, zero)                     \
+#define DEFINE_FOR(name, suffix, bits, scales, zero)                      \
     static void qmatmul_##suffix(                                         \
         float *restrict y, size_t ldy, const struct q8_block *restrict x, \
         const uint32_t *restrict rows, const void *restrict panels,       \
@@ -363,29 +355,15 @@ ALWAYS_INLINE void qmatmul(const struct product *p, const void *panels,
         struct product p = {y, ldy, x, rows, m, n, n_blocks};             \
         struct shape f = {bits, scales, zero, 0, 0};                      \
                                                                           \
-        qmatmul(&p, panels, dtype, f);                                    \
+        qmatmul(&p, panels, DTYPE_##name, f);                             \
     }
 
-DEFINE_FOR(q4_0, DTYPE_Q4_0, 4, SCALES_D, 8)
-DEFINE_FOR(q4_1, DTYPE_Q4_1, 4, SCALES_DM, 0)
-DEFINE_FOR(q5_0, DTYPE_Q5_0, 6, SCALES_D, 16)
-DEFINE_FOR(q5_1, DTYPE_Q5_1, 6, SCALES_DM, 0)
-DEFINE_FOR(q8_0, DTYPE_Q8_0, 8, SCALES_D, 128)
-DEFINE_FOR(q4_k, DTYPE_Q4_K, 4, SCALES_K, 0)
-DEFINE_FOR(q5_k, DTYPE_Q5_K, 6, SCALES_K, 0)
-DEFINE_FOR(q6_k, DTYPE_Q6_K, 6, SCALES_K6, 32)
+PANEL_FORMATS(DEFINE_FOR)
 
 void qmatmul_fill_neon(struct kernels *k)
 {
     k->quantize = quantize;
-    k->qmatmul[DTYPE_Q4_0] = qmatmul_q4_0;
-    k->qmatmul[DTYPE_Q4_1] = qmatmul_q4_1;
-    k->qmatmul[DTYPE_Q5_0] = qmatmul_q5_0;
-    k->qmatmul[DTYPE_Q5_1] = qmatmul_q5_1;
-    k->qmatmul[DTYPE_Q8_0] = qmatmul_q8_0;
-    k->qmatmul[DTYPE_Q4_K] = qmatmul_q4_k;
-    k->qmatmul[DTYPE_Q5_K] = qmatmul_q5_k;
-    k->qmatmul[DTYPE_Q6_K] = qmatmul_q6_k;
+    PANEL_FORMATS(FILL_QMATMUL)
 }
 
 #else

@@ -56,10 +56,13 @@ TEST(what_is_not_finite_is_quantised_within_127)
     for (uint32_t i = 0; kernels_isa(i) != NULL; i++) {
         for (uint32_t round = 0; round < 200; round++) {
             int32_t sum[2] = {0, 0};
+            bool finite[2] = {true, true};
 
-            for (uint32_t j = 0; j < PANEL_BLOCK; j++)
+            for (uint32_t j = 0; j < PANEL_BLOCK; j++) {
                 x[j] = check_random(1 + round % 7) == 0 ? odd[check_random(4)]
                                                         : check_float();
+                finite[j / 16] = finite[j / 16] && isfinite(x[j]);
+            }
             check_isa(kernels_isa(i))->quantize(&got, x, 1);
             for (uint32_t j = 0; j < PANEL_BLOCK; j++) {
                 assert_true(got.q[j] >= -127);
@@ -67,6 +70,10 @@ TEST(what_is_not_finite_is_quantised_within_127)
             }
             assert_true(got.neg8sum[0] == -8 * sum[0] &&
                         got.neg8sum[1] == -8 * sum[1]);
+            for (uint32_t h = 0; h < 2; h++)
+                assert_true(finite[h] == (isfinite(got.scale[h]) != 0));
+            if (!finite[0] || !finite[1]) /* nor does a format with a minimum */
+                assert_true(isfinite(got.sum) == 0);
         }
     }
 }
