@@ -71,7 +71,6 @@ $(B)/model/kernels/%_avx2.o: CFLAGS += $(AVX2)
 $(B)/model/kernels/%_avxvnni.o: CFLAGS += $(AVX2) -mavxvnni
 $(B)/model/kernels/%_avx512.o: CFLAGS += $(AVX512)
 $(B)/model/kernels/%_avx512vnni.o: CFLAGS += $(AVX512) -mavx512vnni
-$(B)/model/kernels/%_avx512bf16.o: CFLAGS += $(AVX512) -mavx512vnni -mavx512bf16
 endif
 ifneq ($(findstring aarch64,$(shell $(CC) -dumpmachine)),)
 $(B)/model/kernels/%_neon.o: CFLAGS += -march=armv8.2-a+dotprod

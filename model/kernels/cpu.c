@@ -52,7 +52,6 @@ void cpu_detect(struct cpu *cpu)
     cpu->avx512bw = bit(b, 30);
     cpu->avx512vl = bit(b, 31);
     cpu->avx512_vnni = bit(c, 11);
-    cpu->avx512_bf16 = bit(leaf7_1_a, 5);
 }
 
 #elif defined(__aarch64__)

@@ -9,7 +9,7 @@
 
 struct cpu {
     bool avx2, fma, f16c, avx_vnni;
-    bool avx512f, avx512bw, avx512dq, avx512vl, avx512_bf16, avx512_vnni;
+    bool avx512f, avx512bw, avx512dq, avx512vl, avx512_vnni;
     bool neon, dotprod; /* of AArch64 */
 };
 

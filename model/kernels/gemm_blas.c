@@ -35,7 +35,6 @@ static const struct crossover {
     {"avx2", {[DTYPE_F32] = 24, [DTYPE_F16] = 160, [DTYPE_BF16] = 160}},
     {"avx512", {NEVER, NEVER, NEVER}},
     {"avx512vnni", {NEVER, NEVER, NEVER}},
-    {"avx512bf16", {NEVER, NEVER, NEVER}},
 };
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;

@@ -40,11 +40,6 @@ static bool has_avx512vnni(const struct cpu *cpu)
     return has_avx512(cpu) && cpu->avx512_vnni;
 }
 
-static bool has_avx512bf16(const struct cpu *cpu)
-{
-    return has_avx512vnni(cpu) && cpu->avx512_bf16;
-}
-
 static bool has_neon(const struct cpu *cpu)
 {
     return cpu->neon && cpu->dotprod;
@@ -90,7 +85,6 @@ enum isa_id {
     ISA_AVXVNNI,
     ISA_AVX512,
     ISA_AVX512VNNI,
-    ISA_AVX512BF16,
     ISA_NEON,
     N_ISAS
 };
@@ -112,8 +106,6 @@ static const struct isa {
                     fill_avx512, ISA_AVX2},
     [ISA_AVX512VNNI] = {"avx512vnni", "AVX-512 VNNI", has_avx512vnni,
                         qmatmul_fill_avx512vnni, ISA_AVX512},
-    [ISA_AVX512BF16] = {"avx512bf16", "AVX-512 VNNI and BF16", has_avx512bf16,
-                        matmul_fill_avx512bf16, ISA_AVX512VNNI},
     [ISA_NEON] = {"neon", "NEON with dot product", has_neon, fill_neon,
                   ISA_REF},
 };
@@ -159,8 +151,7 @@ const struct kernels *kernels_select(const char *isa, struct err *err)
     }
     err_set(err, ERR_UNSUPPORTED,
             "there are no kernels named \"%s\"; expected \"best\", \"ref\", "
-            "\"avx2\", \"avxvnni\", \"avx512\", \"avx512vnni\", "
-            "\"avx512bf16\" or \"neon\"",
+            "\"avx2\", \"avxvnni\", \"avx512\", \"avx512vnni\" or \"neon\"",
             isa);
     return NULL;
 }

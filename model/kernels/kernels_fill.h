@@ -28,8 +28,6 @@ void attend_fill_avx512(struct kernels *k);
 
 void qmatmul_fill_avx512vnni(struct kernels *k);
 
-void matmul_fill_avx512bf16(struct kernels *k);
-
 void matmul_fill_neon(struct kernels *k);
 void qmatmul_fill_neon(struct kernels *k);
 void rows_fill_neon(struct kernels *k);

@@ -13,6 +13,11 @@
  * they stay in L2 while all weights go by.  Sums wait in memory, as vectors,
  * between one block of k and the next.
  *
+ * There is no set with BF16 dot products: vdpbf16ps does 32 multiply-adds where
+ * vfmadd does 16, but takes x in BF16 too.  x in two parts, high and low, costs
+ * as much as widened weights do and is off by up to 2^-18 of each product,
+ * which kernels.h does not allow; in three parts it costs half as much again.
+ *
  * Every output has one accumulator of sixteen lanes that steps through k by
  * sixteen, ends with one masked step and is added up by sum_four, whatever the
  * tile: so a token's result is the same bits for every m and every slice. */
