@@ -41,8 +41,8 @@ obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
-        fuzz-replay bench bench-programs bench-quality bench-clean docker clean help \
-        packages test-packages test-programs install
+        fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
+        clean help packages test-packages test-programs install
 .SECONDARY:
 
 all: build/lfmd ## build build/lfmd
@@ -199,6 +199,8 @@ bench: bench-programs ## side by side with llama.cpp: tests/bench/RESULTS.md; QU
 	@python3 tests/bench/bench.py $(if $(QUICK),--quick) $(ARGS)
 bench-quality: bench-programs ## how far from the float forward, both
 	@python3 tests/bench/quality.py $(ARGS)
+bench-serving: bench-programs ## scheduler and prefix cache beside llama.cpp's: RESULTS.md, 10 minutes
+	@python3 tests/bench/serving.py $(ARGS)
 bench-clean: ## remove what the benchmarks keep outside the tree
 	@python3 tests/bench/bench.py --clean
 

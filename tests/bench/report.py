@@ -1,14 +1,16 @@
-"""From the figures of bench.py and quality.py to the table that people read.
+"""From the figures of bench.py, quality.py and serving.py to the tables that people read.
 
 Medians over the rounds; a ratio is above 1 where lfmd is better. The spread beside a figure is half of what lies
 between the slowest and the fastest round, in per cent of the median. What stands between the two marks of RESULTS.md
-was written by a person and is kept.
+was written by a person and is kept; the part of serving.py has marks of its own, so that neither benchmark touches
+what the other wrote.
 """
 import json
 import os
 import statistics
 
 BEGIN, END = "<!-- written by hand: begin -->", "<!-- written by hand: end -->"
+BEGIN_SERVING, END_SERVING = "<!-- make bench-serving: begin -->", "<!-- make bench-serving: end -->"
 BY_HAND = "## What stands in the way\n\nNothing has been written yet."
 
 FOUR_BIT = {"decode_1": (1.2, 1.4), "decode_8": (1.8, 2.5), "decode_16": (2.5, 4.0), "decode_32": (2.5, 4.0),
@@ -146,18 +148,11 @@ def quality_section(quality):
 
 
 def machine_lines(result):
-    m = result["machine"]
     yield row("", "")
     yield row("---", "---")
     yield row("date", result["date"])
     yield row("command", f"`{result['command']}`")
-    yield row("machine", f"{m['cpu']}, {m['cores']} CPUs, {m['memory_bytes'] / 1e9:.0f} GB, {m['system']}")
-    yield row("instruction sets", " ".join(m["flags"]))
-    yield row("limits", "; ".join(" ".join(x.split()) for x in m["limits"].splitlines()))
-    yield row("load before", f"{m['load']:.2f}")
-    yield row("lfmd", result["commit"])
-    yield row("peer", f"llama.cpp {result['peer_version']}, from llama-cpp-python, built here with GGML_NATIVE")
-    yield row("threads", f"{result['threads']} each")
+    yield from place_lines(result)
     plan = ", ".join(f"{n} x {t}" for n, t in result["plan"].items())
     yield row("streams x tokens", f"{plan}; prompts of 16 tokens, top_k 40, over HTTP")
     for line in result.get("kernels_chosen") or []:
@@ -165,12 +160,26 @@ def machine_lines(result):
     yield ""
 
 
-def render(result, quality, by_hand):
+def place_lines(result):
+    """Where it was measured, and what."""
+    m = result["machine"]
+    yield row("machine", f"{m['cpu']}, {m['cores']} CPUs, {m['memory_bytes'] / 1e9:.0f} GB, {m['system']}")
+    yield row("instruction sets", " ".join(m["flags"]))
+    yield row("limits", "; ".join(" ".join(x.split()) for x in m["limits"].splitlines()))
+    yield row("load before", f"{m['load']:.2f}")
+    yield row("lfmd", result["commit"])
+    yield row("peer", f"llama.cpp {result['peer_version']}, from llama-cpp-python, built here with GGML_NATIVE")
+    yield row("threads", f"{result['threads']} each")
+
+
+def render(result, quality, by_hand, serving):
     lines = ["# Results: lfmd beside llama.cpp\n",
              f"Written by `{result['command']}`; what each number means is in README.md here. Random weights in the "
              f"shape \"{result['shape']}\". Medians, with half the range of the rounds as ±.\n"]
     lines += machine_lines(result)
-    lines += [BEGIN, "", by_hand, "", END, "", "## Side by side\n"]
+    lines += [BEGIN, "", by_hand, "", END, ""]
+    lines += [BEGIN_SERVING, "", serving, "", END_SERVING, ""] if serving else []
+    lines += ["## Side by side\n"]
     for quant in result["files"]:
         lines += file_section(quant, result)
     lines += quality_section(quality)
@@ -189,15 +198,16 @@ def load(path):
         return None
 
 
-def hand_written(path):
+def kept(path, begin, end, otherwise):
+    """What stands between two marks of the file."""
     try:
         with open(path, encoding="utf-8") as f:
             text = f.read()
     except FileNotFoundError:
-        return BY_HAND
-    if BEGIN not in text or END not in text:
-        return BY_HAND
-    return text.split(BEGIN, 1)[1].split(END, 1)[0].strip()
+        return otherwise
+    if begin not in text or end not in text:
+        return otherwise
+    return text.split(begin, 1)[1].split(end, 1)[0].strip()
 
 
 def write(cache, form, path):
@@ -205,7 +215,8 @@ def write(cache, form, path):
     result = load(os.path.join(cache, f"results-{form}.json"))
     if result is None:
         return f"no results of the {form} form in {cache}"
-    text = render(result, load(os.path.join(cache, "quality.json")), hand_written(path))
+    text = render(result, load(os.path.join(cache, "quality.json")), kept(path, BEGIN, END, BY_HAND),
+                  kept(path, BEGIN_SERVING, END_SERVING, ""))
     if form == "full":
         with open(path, "w", encoding="utf-8") as f:
             f.write(text.rstrip() + "\n")

@@ -63,12 +63,12 @@ def command(kind, program, model, port, threads, slots, shape):
 class Stream:
     """One streamed completion: bytes as they come, and when each event came."""
 
-    def __init__(self, port, prompt, max_tokens):
+    def __init__(self, port, prompt, max_tokens, **fields):
         body = json.dumps({
             "model": "bench", "prompt": prompt, "max_tokens": max_tokens, "stream": True,
             **SAMPLING, "seed": sum(prompt), "ignore_eos": True, "cache_prompt": False,
-            "stream_options": {"include_usage": True}}).encode()
-        self.raw, self.stamps = b"", []
+            "stream_options": {"include_usage": True}, **fields}).encode()
+        self.raw, self.stamps, self.ended = bytearray(), [], False
         self.start = time.monotonic()
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.sock.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
@@ -84,7 +84,8 @@ class Stream:
         fresh = self.raw[-(len(EVENT) - 1):] + piece
         self.raw += piece
         self.stamps += [now] * fresh.count(EVENT)
-        return bool(piece)
+        self.ended = not piece
+        return not self.ended
 
     def status(self):
         m = re.match(rb"HTTP/1\.1 (\d+)", self.raw)
@@ -108,19 +109,25 @@ class Stream:
         return [events[i * len(events) // n] for i in range(n)]
 
 
-def run_streams(port, prompts, max_tokens, limit_s=600):
-    streams = [Stream(port, p, max_tokens) for p in prompts]
+def pump(streams, limit_s=600, until=lambda: False):
+    """Reads the streams until all have ended or `until` holds."""
     deadline = time.monotonic() + limit_s
-    try:
-        with selectors.DefaultSelector() as selector:
-            for s in streams:
+    with selectors.DefaultSelector() as selector:
+        for s in streams:
+            if not s.ended:
                 selector.register(s.sock, selectors.EVENT_READ, s)
-            while selector.get_map():
-                if time.monotonic() > deadline:
-                    raise Trouble(f"{len(prompts)} streams did not end within {limit_s} s")
-                for key, _ in selector.select(1.0):
-                    if not key.data.read():
-                        selector.unregister(key.fileobj)
+        while selector.get_map() and not until():
+            if time.monotonic() > deadline:
+                raise Trouble(f"{len(streams)} streams did not come as far as expected within {limit_s} s")
+            for key, _ in selector.select(1.0):
+                if not key.data.read():
+                    selector.unregister(key.fileobj)
+
+
+def run_streams(port, prompts, max_tokens, limit_s=600, **fields):
+    streams = [Stream(port, p, max_tokens, **fields) for p in prompts]
+    try:
+        pump(streams, limit_s)
     finally:
         for s in streams:
             s.sock.close()
@@ -138,10 +145,9 @@ class Prompts:
 
 
 class Server:
-    def __init__(self, kind, program, model, shape, threads, slots, log):
-        self.port, self.log = free_port(), log
+    def __init__(self, argv, port, log):
+        self.port, self.log = port, log
         self.prompts = Prompts(7)
-        argv = command(kind, program, model, self.port, threads, slots, shape)
         with open(log, "wb") as out:
             self.started = time.monotonic()
             self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -210,7 +216,9 @@ def warm(path):
 def measure(kind, program, model, shape, threads, plan, log, n_prefill=2):
     """Everything about one start of one server. `plan`: {streams: tokens of each}."""
     warm(model)
-    with Server(kind, program, model, shape, threads, max(plan), log) as server:
+    port = free_port()
+    argv = command(kind, program, model, port, threads, max(plan), shape)
+    with Server(argv, port, log) as server:
         out = {"first_answer_s": server.first_answer()}
         out["start"] = server.memory()
         for n_streams, n_tokens in plan.items():
