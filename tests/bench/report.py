@@ -168,7 +168,8 @@ def place_lines(result):
     yield row("limits", "; ".join(" ".join(x.split()) for x in m["limits"].splitlines()))
     yield row("load before", f"{m['load']:.2f}")
     yield row("lfmd", result["commit"])
-    yield row("peer", f"llama.cpp {result['peer_version']}, from llama-cpp-python, built here with GGML_NATIVE")
+    if result["peer_version"]:
+        yield row("peer", f"llama.cpp {result['peer_version']}, from llama-cpp-python, built here with GGML_NATIVE")
     yield row("threads", f"{result['threads']} each")
 
 

@@ -11,7 +11,7 @@ Every request is streamed over HTTP, its prompt is token ids, the same for both;
 tokens. The peer's prompt caches are on, as it has them by default. "Largest gap": over all four streams, of every
 gap that reaches into the newcomer's wait; the median before is of the 64 tokens of each stream just before it came.
 The newcomer's bar: 1.5 x its TTFT alone (as many other tokens, same round) + what the four streams received meanwhile,
-a quarter of it, x the median gap before."""
+a quarter of it, x the median gap before. ± needs two rounds."""
 BEYOND = {"turn": "next turn of a chat", "branch": "a branch of its first answer", "retry": "a retry of its first turn"}
 
 
@@ -107,7 +107,7 @@ def render(result):
     lines = ["## The scheduler and the prefix cache\n", f"Written by `{result['command']}`. {WHAT}\n", row("", ""),
              row("---", "---"), row("date", result["date"]), *place_lines(result),
              row("file", f"{result['file']}, {result['bytes'] / 1e9:.2f} GB")]
-    lines += [row(kind, f"`{words}`") for kind, words in result["commands"].items()]
+    lines += [row(f"{kind} as started", f"`{words}`") for kind, words in result["commands"].items()]
     lines += [row("rounds", f"lfmd {len(table.ours)}, peer {len(table.theirs)}, scenario 3 of the peer {peer_long}"),
               "", *table.rows(), *table.cross_check()]
     lines += ["* " + " ".join(t.split()) for t in dict.fromkeys(result["troubles"])]
