@@ -2,19 +2,22 @@
  * replayed columns is the reply computed from nothing, token for token.
  *
  * Over the oracle's checkpoints, which have every kind and order of layers, and
- * the demo model; with keys and values, and weights, kept in several ways. */
+ * the demo model; with keys and values, and weights, kept in several ways; and
+ * with so few blocks that sequences are preempted and resumed all the time.
+ * LFMD_REPLAY_CASES=1000 runs so many cases of each instead of few. */
 #include "tests/lib/test.h"
 
 #include <dirent.h>
+#include <stdlib.h>
 
 #include "model/model.h"
 #include "model/sample/rng.h"
 #include "tests/lib/engine_rig.h"
 
 #define CHECKPOINTS "tests/oracle/checkpoints"
-#define MAX_CASES 60u
+#define MAX_CASES 1000u
 #define MAX_PROMPT 200u
-#define MAX_REPLY 12u
+#define MAX_REPLY 70u /* goes over two ends of blocks at least */
 #define CROWD 10u
 
 struct sample {
@@ -87,8 +90,9 @@ static void say_from_nothing(struct model *m, uint32_t n_cases)
     rig_deinit(&rig);
 }
 
-static void say_with_cache(const char *what, struct model *m, uint32_t n_cases,
-                           uint32_t crowd)
+/* Says all cases, `crowd` of them at a time; how many were preempted. */
+static uint64_t say_with_cache(const char *what, struct model *m,
+                               uint32_t n_cases, uint32_t crowd)
 {
     const struct engine_options options = {
         .max_sequences = CROWD, .max_queue = CROWD, .prefix_cache = true};
@@ -113,14 +117,45 @@ static void say_with_cache(const char *what, struct model *m, uint32_t n_cases,
     rig_deinit(&rig);
     cache_forget(m->cache);
     assert_int_equal(cache_unused_blocks(m->cache), 0);
+    return stats.preemptions;
 }
 
-static void check_model(const char *path, const char *cache_type,
-                        const char *quantize, uint32_t n_cases)
+static struct model *open_model(struct model_options *options)
 {
     struct model *m;
     struct err err;
-    const struct model_options options = {
+    if (model_open(&m, options, NULL, NULL, &err) != 0)
+        fail_msg("%s", err.text);
+    return m;
+}
+
+/* Twice the blocks of the longest sequence, for a crowd of ten. */
+static void say_with_few_blocks(const char *what, struct model_options *options,
+                                uint64_t block_bytes, uint32_t n_cases)
+{
+    options->cache_bytes =
+        2 * cache_blocks_for(options->ctx_tokens) * block_bytes;
+    struct model *m = open_model(options);
+    uint64_t n = say_with_cache(what, m, n_cases, CROWD);
+    if (n < n_cases / 20)
+        fail_msg("%s: %u cases with %u blocks preempt only %u times", what,
+                 n_cases, cache_total_blocks(m->cache), (unsigned)n);
+    model_close(m);
+}
+
+static uint32_t cases(uint32_t few)
+{
+    const char *many = getenv("LFMD_REPLAY_CASES");
+    long n = many != NULL ? strtol(many, NULL, 10) : (long)few;
+    assert_true(n >= CROWD && n <= MAX_CASES);
+    return (uint32_t)n / CROWD * CROWD;
+}
+
+static void check_model(const char *path, const char *cache_type,
+                        const char *quantize, uint32_t few)
+{
+    const uint32_t n_cases = cases(few);
+    struct model_options options = {
         .path = path,
         .cache_type = cache_type,
         .quantize = quantize,
@@ -130,12 +165,14 @@ static void check_model(const char *path, const char *cache_type,
         .ctx_tokens = MAX_PROMPT + MAX_REPLY,
         .cache_bytes = (uint64_t)32 << 20,
     };
-    if (model_open(&m, &options, NULL, NULL, &err) != 0)
-        fail_msg("%s", err.text);
+    struct model *m = open_model(&options);
     say_from_nothing(m, n_cases);
     say_with_cache(path, m, n_cases, 1);
     say_with_cache(path, m, n_cases, CROWD);
+    uint64_t block_bytes = cache_block_bytes(&m->hp, m->kv_format);
     model_close(m);
+    if (block_bytes > 0)
+        say_with_few_blocks(path, &options, block_bytes, n_cases);
 }
 
 static void check_checkpoints(const char *cache_type, uint32_t n_cases)
@@ -162,20 +199,20 @@ static void check_checkpoints(const char *cache_type, uint32_t n_cases)
 TEST(on_every_checkpoint_the_reply_is_the_cold_one)
 {
     UNUSED_STATE;
-    check_checkpoints("f32", 60);
+    check_checkpoints("f32", 30);
 }
 
 TEST(with_half_precision_keys_too)
 {
     UNUSED_STATE;
-    check_checkpoints("f16", 30);
+    check_checkpoints("f16", 20);
 }
 
 TEST(on_the_demo_too_with_its_weights_and_with_quantised_ones)
 {
     UNUSED_STATE;
-    check_model("model/demo", "f16", NULL, 60);
-    check_model("model/demo", "f16", "q8_0", 60);
+    check_model("model/demo", "f16", NULL, 30);
+    check_model("model/demo", "f16", "q8_0", 30);
 }
 
 int main(void)
