@@ -292,20 +292,20 @@ static void project(const struct attention_work *a)
     struct pass *p = a->p;
     const struct scratch *s = &p->s;
     float *keys = s->wide + a->q_floats;
-    const struct linear kvq[] = {
+    const struct linear qkv[] = {
+        {.w = a->w->wq, .y = s->wide, .ldy = s->wide_floats},
         {.w = a->w->wk, .y = keys, .ldy = s->wide_floats},
         {.w = a->w->wv, .y = keys + a->kv_floats, .ldy = s->wide_floats},
-        {.w = a->w->wq, .y = s->wide, .ldy = s->wide_floats},
     };
     struct input in = normed_rows(p);
     if (p->n_kept == p->n_tokens) {
-        linear(p, kvq, 3, &in, p->n_tokens);
+        linear(p, qkv, 3, &in, p->n_tokens);
         return;
     }
-    linear(p, kvq, 2, &in, p->n_tokens);
+    linear(p, &qkv[1], 2, &in, p->n_tokens);
     in = kept_rows(p, s->normed, p->hp->hidden, s->q_normed);
     if (p->n_kept > 0)
-        linear(p, &kvq[2], 1, &in, p->n_kept);
+        linear(p, &qkv[0], 1, &in, p->n_kept);
 }
 
 void attention(struct pass *p, const struct layer_weights *w, uint32_t index)
