@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <math.h>
-#include <string.h>
 
 #include "model/base/alloc.h"
 #include "model/forward/ops.h"
@@ -19,15 +18,17 @@ static void run_layers(struct pass *p)
 {
     const struct hparams *hp = p->hp;
     uint32_t n_attn = 0, n_conv = 0;
-    for (uint32_t i = 0; i < hp->n_layers; i++) {
+    for (uint32_t i = 0; i < hp->n_layers && p->n_tokens > 0; i++) {
         const struct layer_weights *w = &p->weights->layers[i];
-        norm_rows(p, p->s.stream, w->operator_norm, p->n_tokens);
+        p->n_kept = spans_set(p->kept, &p->s.needs[i + 1], p->batch);
+        norm_rows(p, p->stream, w->operator_norm, p->n_tokens);
         if (hp->kinds[i] == LAYER_ATTENTION)
             attention(p, w, n_attn++);
         else
             shortconv(p, w, n_conv++);
-
-        norm_rows(p, p->s.stream, w->ffn_norm, p->n_tokens);
+        if (p->n_tokens == 0)
+            return;
+        norm_rows(p, p->stream, w->ffn_norm, p->n_tokens);
         if (i < hp->n_dense_layers)
             mlp(p, w);
         else
@@ -35,18 +36,12 @@ static void run_layers(struct pass *p)
     }
 }
 
-/* Only the rows that somebody asked for: a prompt's chunk of 512 tokens needs
- * one row of 65536 logits, or none. */
+/* What the layers leave are the rows that somebody asked for, in their order: a
+ * prompt's chunk of 512 tokens needs one row of 65536 logits, or none. */
 static void run_head(struct pass *p, const struct batch *b)
 {
-    size_t hidden = p->hp->hidden;
-    for (uint32_t i = 0; i < b->n_slices; i++) {
-        const struct batch_slice *s = &b->slices[i];
-        size_t last = (size_t)s->first + s->n_tokens - s->n_logits;
-        memcpy(p->s.normed + s->first_row * hidden, p->s.stream + last * hidden,
-               s->n_logits * hidden * sizeof(float));
-    }
-    norm_rows(p, p->s.normed, p->weights->final_norm, b->n_logit_rows);
+    assert(p->n_tokens == b->n_logit_rows);
+    norm_rows(p, p->stream, p->weights->final_norm, b->n_logit_rows);
     const struct input in = normed_rows(p);
     const struct linear head = {
         .w = p->weights->head, .y = b->logits, .ldy = b->n_vocab};
@@ -62,7 +57,8 @@ void forward_run(struct forward *f, struct batch *batch)
     if (batch->n_tokens == 0)
         return;
     p->batch = batch;
-    p->n_tokens = batch->n_tokens;
+    p->stream = p->s.stream;
+    p->n_tokens = spans_set(p->rows, &p->s.needs[0], batch);
 
     embed(p);
     run_layers(p);
@@ -121,6 +117,8 @@ int forward_new(struct forward **out, const struct forward_parts *parts,
     rc = team_new(&f->p.team, limits->n_threads, err);
     if (rc != 0)
         goto free_scratch;
+    f->p.rows = f->p.s.spans[0];
+    f->p.kept = f->p.s.spans[1];
     *out = f;
     return 0;
 

@@ -45,12 +45,15 @@ int forward_new(struct forward **out, const struct forward_parts *parts,
 void forward_free(struct forward *f); /* NULL is fine; joins the threads */
 
 /* Runs the batch: writes keys, values and columns of its tokens to the cache
- * and the wanted rows to batch->logits.  Cannot fail: it allocates nothing and
- * asserts what batch_add promised. */
+ * and the wanted rows to batch->logits.  A layer computes only the tokens that
+ * what is asked for depends on (needed.h), so a replayed token costs less than
+ * a new one.  Cannot fail: it allocates nothing and asserts what batch_add
+ * promised. */
 void forward_run(struct forward *f, struct batch *batch);
 
 /* Tokens to run again before a position to resume there with zero columns: each
- * convolution layer looks conv_width - 1 tokens further back (36 at 8B). */
+ * convolution layer looks conv_width - 1 tokens further back (36 at 8B).  The
+ * first layers compute them all at most, each later one fewer. */
 uint32_t forward_replay_tokens(const struct hparams *hp);
 
 /* What forward_new would take for its activation buffers; UINT64_MAX if that

@@ -1,5 +1,5 @@
 /* linear.c -- the work that is the same everywhere: products, norms, the
- * embedding.
+ * embedding, and leaving out rows.
  *
  * A product is split by weight rows, so every member streams its own share of
  * the weights once and nobody else's; sums along a row stay in one member. */
@@ -104,24 +104,26 @@ void norm_rows(struct pass *p, const float *x, const float *w, uint32_t n)
 }
 
 static void embed_slice(struct pass *p, const struct batch_slice *slice,
-                        uint32_t part, uint32_t n_parts)
+                        const struct span *rows, uint32_t part,
+                        uint32_t n_parts)
 {
     const struct hparams *hp = p->hp;
     struct matrix w = p->weights->embed;
     uint32_t half = hp->head_dim / 2;
+    uint32_t n_left_out = slice->n_tokens - rows->n_tokens;
     uint32_t i, end;
-    team_split(slice->n_tokens, 1, part, n_parts, &i, &end);
+    team_split(rows->n_tokens, 1, part, n_parts, &i, &end);
     for (; i < end; i++) {
-        size_t t = slice->first + i;
+        size_t t = slice->first + n_left_out + i;
         token_id id = p->batch->tokens[t];
         assert(id >= 0 && (uint32_t)id < w.rows);
-        float *row = p->s.stream + t * hp->hidden;
+        float *row = p->stream + (size_t)(rows->first + i) * hp->hidden;
         if (dtype_is_quantised(w.dtype))
             panel_row(row, w, (uint32_t)id);
         else
             p->kernels->widen[w.dtype](row, matrix_row(w, (uint32_t)id),
                                        hp->hidden);
-        rope_angles(hp, slice->position + i, p->s.cos + t * half,
+        rope_angles(hp, slice->position + n_left_out + i, p->s.cos + t * half,
                     p->s.sin + t * half);
     }
 }
@@ -130,7 +132,7 @@ static void embed_member(void *arg, uint32_t part, uint32_t n_parts)
 {
     struct pass *p = arg;
     for (uint32_t i = 0; i < p->batch->n_slices; i++)
-        embed_slice(p, &p->batch->slices[i], part, n_parts);
+        embed_slice(p, &p->batch->slices[i], &p->rows[i], part, n_parts);
 }
 
 void embed(struct pass *p)
@@ -138,4 +140,28 @@ void embed(struct pass *p)
     /* A cosine and a sine cost as much as some tens of multiply-adds. */
     pass_run(p, embed_member, p,
              (uint64_t)p->n_tokens * (p->hp->hidden + 16 * p->hp->head_dim));
+}
+
+struct input kept_rows(const struct pass *p, float *x, uint32_t width,
+                       struct q8_block *q)
+{
+    uint32_t n = p->batch->n_slices, blocks = width / PANEL_BLOCK;
+    if (p->n_kept < p->n_tokens) {
+        x = spans_pack(x, width * sizeof *x, p->rows, p->kept, n);
+        if (p->quantised)
+            q = spans_pack(q, blocks * sizeof *q, p->rows, p->kept, n);
+    }
+    return (struct input){x, width, q, NULL};
+}
+
+void cut_stream(struct pass *p)
+{
+    if (p->n_kept == p->n_tokens)
+        return;
+    p->stream = spans_pack(p->stream, p->hp->hidden * sizeof *p->stream,
+                           p->rows, p->kept, p->batch->n_slices);
+    struct span *rows = p->rows;
+    p->rows = p->kept;
+    p->kept = rows;
+    p->n_tokens = p->n_kept;
 }

@@ -39,7 +39,7 @@ void mlp(struct pass *p, const struct layer_weights *w)
     pass_run(p, gate_up_member, &work,
              (uint64_t)p->n_tokens * p->hp->ffn_hidden * p->hp->hidden * 2);
     const struct linear down = {
-        .w = w->w2, .y = s->out, .ldy = p->hp->hidden, .into = s->stream};
+        .w = w->w2, .y = s->out, .ldy = p->hp->hidden, .into = p->stream};
     const struct input in = {s->wide, s->wide_floats, s->q_gate, NULL};
     linear(p, &down, 1, &in, p->n_tokens);
 }

@@ -82,7 +82,7 @@ static void combine_token(const struct moe_work *work, uint32_t t, uint32_t c0,
         const float *y = p->s.gather + r->row_of[visit] * hidden + c0;
         p->kernels->axpy(out, r->weights[visit], y, c1 - c0);
     }
-    p->kernels->add(p->s.stream + t * hidden + c0, out, c1 - c0);
+    p->kernels->add(p->stream + t * hidden + c0, out, c1 - c0);
 }
 
 static void down_member(void *arg, uint32_t part, uint32_t n_parts)

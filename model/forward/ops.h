@@ -2,7 +2,8 @@
  *
  * Each op is one or a few rounds of the team over the whole batch: it takes the
  * caller's rows, reads its own weights and leaves rows, all of them float32 in
- * buffers of scratch.h.  Rows of the batch are called tokens here.
+ * buffers of scratch.h.  Rows of the batch are called tokens here; only those
+ * that somebody needs are there (needed.h), fewer from layer to layer.
  *
  * Private to model/forward.  Inference thread only; the team_fn inside run on
  * any member of the team. */
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 #include "model/forward/batch.h"
+#include "model/forward/needed.h"
 #include "model/forward/route.h"
 #include "model/forward/scratch.h"
 #include "model/forward/team.h"
@@ -35,7 +37,12 @@ struct pass {
     bool quantised;     /* some weight is: activations get quantised twins */
     float attend_scale; /* 1 / sqrt(head_dim) */
     const struct batch *batch; /* of the running step */
-    uint32_t n_tokens;         /* batch->n_tokens */
+
+    float *stream;     /* the residual stream's first row, in s.stream */
+    struct span *rows; /* [batch->n_slices]: the stream's */
+    struct span *kept; /* those that the running operator returns */
+    uint32_t n_tokens; /* of rows together */
+    uint32_t n_kept;   /* of kept together */
 };
 
 /* Below this many multiply-adds (some microseconds) a round is done before the
@@ -100,14 +107,23 @@ static inline struct input normed_rows(const struct pass *p)
     return (struct input){p->s.normed, p->hp->hidden, p->s.q_normed, NULL};
 }
 
-/* The stream's first rows: the embeddings of the tokens, and beside them the
- * cosines and sines of the positions. */
+/* The stream: the embeddings of its tokens.  Beside them the cosines and sines
+ * of their positions, in rows as in batch->tokens. */
 void embed(struct pass *p);
 
-/* These read the normed rows in s.normed and add their result to s.stream.
- * `index` counts among the layers of their kind. */
+/* Rows of `width` floats laid out as p->rows, and their twins: moves those of
+ * p->kept together, and returns them. */
+struct input kept_rows(const struct pass *p, float *x, uint32_t width,
+                       struct q8_block *q);
+/* The same for the stream, which from then on is p->kept. */
+void cut_stream(struct pass *p);
+
+/* The operators read the normed rows in s.normed, cut the stream to p->kept and
+ * add their result to it.  `index` counts among the layers of their kind. */
 void attention(struct pass *p, const struct layer_weights *w, uint32_t index);
 void shortconv(struct pass *p, const struct layer_weights *w, uint32_t index);
+
+/* These read s.normed, too, and add to all rows of the stream. */
 void mlp(struct pass *p, const struct layer_weights *w);
 void moe(struct pass *p, const struct layer_weights *w);
 

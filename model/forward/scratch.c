@@ -88,6 +88,11 @@ static void cut_ints(struct scratch *s, const struct hparams *hp,
     s->routing.row_of = cut(c, visits, 1);
     s->routing.token_of = cut(c, visits, 1);
     s->routing.first = cut(c, (size_t)hp->n_experts + 1, 1);
+    s->needs =
+        cut(c, (size_t)hp->n_layers + 1, sizeof *s->needs / sizeof(uint32_t));
+    for (uint32_t i = 0; i < 2; i++)
+        s->spans[i] =
+            cut(c, z->max_tokens, sizeof *s->spans[i] / sizeof(uint32_t));
 }
 
 /* Rounded up: a width that is no multiple has no quantised consumer, but its
@@ -155,6 +160,7 @@ int scratch_init(struct scratch *s, const struct hparams *hp,
     ints = (struct cutter){.base = s->ints, .unit = sizeof(uint32_t)};
     cut_floats(s, hp, &z, &floats);
     cut_ints(s, hp, &z, &ints);
+    needed_init(s->needs, hp);
     int rc = quantised ? take_blocks(s, hp, &z, err) : 0;
     if (rc != 0)
         scratch_deinit(s);

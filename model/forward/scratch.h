@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "model/base/err.h"
+#include "model/forward/needed.h"
 #include "model/forward/route.h"
 #include "model/kernels/kernels.h"
 
@@ -38,6 +39,9 @@ struct scratch {
     float *up;     /* the same */
     struct routing routing;
 
+    struct need *needs;    /* [n_layers + 1], set once */
+    struct span *spans[2]; /* [max_tokens]: no batch has more slices */
+
     /* Quantised twins, written by whoever writes the floats; NULL and unused
      * when no weight is quantised.  Rows have width / PANEL_BLOCK blocks. */
     struct q8_block *q_normed; /* of normed */
@@ -49,7 +53,7 @@ struct scratch {
     size_t attend_floats;
 
     void *floats; /* owned: all floats above */
-    void *ints;   /* owned: the routing's */
+    void *ints;   /* owned: all integers above */
     void *blocks; /* owned: the quantised twins, or NULL */
     uint64_t bytes;
 };

@@ -5,8 +5,11 @@
  *     out = y * out_proj
  *
  * The convolution remembers the last conv_width - 1 columns of Bx, in the
- * sequence's slot.  Channels do not meet, so members take channels all the way
- * from in_proj's rows to y and walk all slices: no barrier inside. */
+ * sequence's slot.  Where the first tokens of a slice were left out, those kept
+ * begin with as many that only others look at (needed.h): what they look at is
+ * not in the slot, and what comes of them is dropped.  Channels do not meet, so
+ * members take channels all the way from in_proj's rows to y and walk all
+ * slices: no barrier inside. */
 #include "model/forward/ops.h"
 
 #include "model/cache/conv_state.h"
@@ -18,20 +21,22 @@ struct conv_work {
     uint32_t layer;
 };
 
-/* Channels [c0, c1) of one slice: Bx over B, the convolution over Bx, and C
+/* Channels [c0, c1) of slice s: Bx over B, the convolution over Bx, and C
  * times that to `mixed`. */
-static void conv_slice(const struct conv_work *work,
-                       const struct batch_slice *slice, uint32_t c0,
+static void conv_slice(const struct conv_work *work, uint32_t s, uint32_t c0,
                        uint32_t c1)
 {
     struct pass *p = work->p;
     const struct kernels *k = p->kernels;
     uint32_t hidden = p->hp->hidden;
     size_t ld = p->s.wide_floats;
-    float *b = p->s.wide + slice->first * ld;
-    float *y = p->s.mixed + (size_t)slice->first * hidden;
+    const struct span *rows = &p->rows[s];
+    float *b = p->s.wide + rows->first * ld;
+    float *y = p->s.mixed + (size_t)rows->first * hidden;
 
-    for (uint32_t i = 0; i < slice->n_tokens; i++) {
+    if (rows->n_tokens == 0)
+        return;
+    for (uint32_t i = 0; i < rows->n_tokens; i++) {
         float *at = b + i * ld + c0;
         k->mul(at, at, at + 2 * (size_t)hidden, c1 - c0);
     }
@@ -40,22 +45,23 @@ static void conv_slice(const struct conv_work *work,
         .ldy = hidden,
         .bx = b,
         .ldbx = ld,
-        .state = conv_state_columns(work->state, slice->seq->slot, work->layer),
+        .state = conv_state_columns(work->state, p->batch->slices[s].seq->slot,
+                                    work->layer),
         .weights = work->w->conv,
         .bias = work->w->conv_bias,
-        .n_tokens = slice->n_tokens,
+        .n_tokens = rows->n_tokens,
         .hidden = hidden,
         .width = p->hp->conv_width,
         .c0 = c0,
         .c1 = c1,
     });
-    for (uint32_t i = 0; i < slice->n_tokens; i++) {
+    for (uint32_t i = rows->n_tokens - p->kept[s].n_tokens; i < rows->n_tokens;
+         i++) {
         size_t at = (size_t)i * hidden + c0;
         k->mul(y + at, y + at, b + i * ld + hidden + c0, c1 - c0);
-        quantize_part(p,
-                      p->s.q_mixed +
-                          ((size_t)slice->first * hidden + at) / PANEL_BLOCK,
-                      y + at, c1 - c0);
+        quantize_part(
+            p, p->s.q_mixed + ((size_t)rows->first * hidden + at) / PANEL_BLOCK,
+            y + at, c1 - c0);
     }
 }
 
@@ -87,7 +93,7 @@ static void conv_member(void *arg, uint32_t part, uint32_t n_parts)
         return;
     project(work, c0, c1, part);
     for (uint32_t s = 0; s < b->n_slices; s++)
-        conv_slice(work, &b->slices[s], c0, c1);
+        conv_slice(work, s, c0, c1);
 }
 
 void shortconv(struct pass *p, const struct layer_weights *w, uint32_t index)
@@ -97,11 +103,13 @@ void shortconv(struct pass *p, const struct layer_weights *w, uint32_t index)
     struct conv_work work = {p, w, cache_conv(p->cache), index};
     pass_run(p, conv_member, &work,
              (uint64_t)p->n_tokens * hidden * hidden * 3);
+    const struct input in = kept_rows(p, s->mixed, hidden, s->q_mixed);
+    cut_stream(p);
     const struct linear out = {.w = w->out_proj,
                                .bias = w->out_bias,
                                .y = s->out,
                                .ldy = hidden,
-                               .into = s->stream};
-    const struct input in = {s->mixed, hidden, s->q_mixed, NULL};
-    linear(p, &out, 1, &in, p->n_tokens);
+                               .into = p->stream};
+    if (p->n_tokens > 0)
+        linear(p, &out, 1, &in, p->n_tokens);
 }

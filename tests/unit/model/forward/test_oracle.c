@@ -1,5 +1,6 @@
 /* The pass against transformers: every golden of tests/oracle/checkpoints and
- * of the bundled model, computed alone, in chunks, and among others. */
+ * of the bundled model, computed alone, in chunks, among others, and asked for
+ * all rows or for few. */
 #include "tests/lib/test.h"
 
 #include <dirent.h>
@@ -166,15 +167,18 @@ static bool run_over(const struct run *r)
     return r->n_tokens == r->want->n_prompt + r->want->n_greedy;
 }
 
-/* The rows of a slice: log-probabilities of what is known, and the best token
- * where nothing is. */
+/* The rows asked of a slice: log-probabilities of what is known, and the best
+ * token where nothing is.  What is not asked for is NaN. */
 static void take_logits(struct run *r, const struct bed *b,
                         const struct batch_slice *s)
 {
     uint32_t n_vocab = b->hp.n_vocab;
-    for (uint32_t i = 0; i < s->n_tokens; i++) {
+    uint32_t n_unasked = s->n_tokens - s->n_logits;
+    for (uint32_t i = 0; i < n_unasked; i++)
+        r->logprobs[s->position + i + 1] = NAN;
+    for (uint32_t i = 0; i < s->n_logits; i++) {
         const float *row = batch_logits(b->batch, s, i);
-        uint32_t next = s->position + i + 1;
+        uint32_t next = s->position + n_unasked + i + 1;
         if (next == r->n_tokens) {
             if (next == r->want->n_prompt)
                 memcpy(r->last_logits, row, n_vocab * sizeof(float));
@@ -185,10 +189,22 @@ static void take_logits(struct run *r, const struct bed *b,
     r->n_done += s->n_tokens;
 }
 
+/* Rows to ask of a run's next m tokens: all, or a few at random, but the one
+ * that says the next token. */
+static uint32_t rows_to_ask(const struct run *r, uint32_t m, uint32_t *few)
+{
+    uint32_t least = r->n_done + m == r->n_tokens ? 1 : 0;
+    if (few == NULL)
+        return m;
+    uint32_t n = next_random(few) % 3 == 0 ? next_random(few) % (m + 1) : least;
+    return n > least ? n : least;
+}
+
 /* Runs until all are over; a prompt goes in pieces of at most `chunk` tokens,
- * random ones if `random` is not NULL. */
+ * random ones if `random` is not NULL.  All rows are asked for, or a few if
+ * `few` is not NULL. */
 static void run_all(struct bed *b, struct run *runs, uint32_t n, uint32_t chunk,
-                    uint32_t *random)
+                    uint32_t *random, uint32_t *few)
 {
     struct run *of_slice[MAX_CASES];
     for (;;) {
@@ -207,7 +223,7 @@ static void run_all(struct bed *b, struct run *runs, uint32_t n, uint32_t chunk,
                              CACHE_OK);
             of_slice[b->batch->n_slices] = r;
             assert_true(batch_add(b->batch, &r->seq, r->tokens + r->n_done, m,
-                                  r->n_done, m));
+                                  r->n_done, rows_to_ask(r, m, few)));
         }
         if (b->batch->n_slices == 0 && !waiting)
             return;
@@ -267,17 +283,36 @@ static void check_run(const struct run *r, struct bed *b)
                     "log-probability of greedy token", i);
 }
 
+/* `a` where it was asked. */
 static void check_same(const struct run *a, const struct run *b, uint32_t bar)
 {
     assert_int_equal(a->n_tokens, b->n_tokens);
     assert_memory_equal(a->tokens, b->tokens, a->n_tokens * sizeof(token_id));
     for (uint32_t i = 1; i < a->n_tokens; i++)
-        check_near(a->logprobs[i], b->logprobs[i], bars[bar].self,
-                   "log-probability of token", i);
+        if (!isnan(a->logprobs[i]))
+            check_near(a->logprobs[i], b->logprobs[i], bars[bar].self,
+                       "log-probability of token", i);
+}
+
+static void check_together(struct bed *b, struct run *runs,
+                           const struct run *alone, uint32_t n,
+                           uint32_t *random, uint32_t *few)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        run_init(&runs[i], b, alone[i].want);
+        runs[i].late = next_random(random) % 12;
+    }
+    run_all(b, runs, n, 40, random, few);
+    for (uint32_t i = 0; i < n; i++) {
+        if (few == NULL)
+            check_run(&runs[i], b);
+        check_same(&runs[i], &alone[i], b->bar);
+        run_deinit(&runs[i], b);
+    }
 }
 
 /* Alone in one piece, alone in random pieces, and all together at different
- * times. */
+ * times, asked for all rows and for few. */
 static void check_cases(const char *dir, const char *isa, uint32_t bar,
                         const struct expected *cases, uint32_t n_cases)
 {
@@ -291,26 +326,19 @@ static void check_cases(const char *dir, const char *isa, uint32_t bar,
     uint32_t random = 3;
     for (uint32_t i = 0; i < n_cases; i++) {
         run_init(&alone[i], &b, &cases[i]);
-        run_all(&b, &alone[i], 1, MAX_TOKENS, NULL);
+        run_all(&b, &alone[i], 1, MAX_TOKENS, NULL, NULL);
         check_run(&alone[i], &b);
         run_deinit(&alone[i], &b);
 
         run_init(&other[i], &b, &cases[i]);
-        run_all(&b, &other[i], 1, 9, &random);
+        run_all(&b, &other[i], 1, 9, &random, NULL);
         check_run(&other[i], &b);
         check_same(&other[i], &alone[i], b.bar);
         run_deinit(&other[i], &b);
     }
-    for (uint32_t i = 0; i < n_cases; i++) {
-        run_init(&other[i], &b, &cases[i]);
-        other[i].late = next_random(&random) % 12;
-    }
-    run_all(&b, other, n_cases, 40, &random);
-    for (uint32_t i = 0; i < n_cases; i++) {
-        check_run(&other[i], &b);
-        check_same(&other[i], &alone[i], b.bar);
-        run_deinit(&other[i], &b);
-    }
+    check_together(&b, other, alone, n_cases, &random, NULL);
+    uint32_t few = 5;
+    check_together(&b, other, alone, n_cases, &random, &few);
     print_message("%s: %g on average\n", dir, b.off / b.n_compared);
     if (b.off > b.n_compared * (double)bars[bar].mean)
         fail_msg("%s differs by %g on average", dir, b.off / b.n_compared);
@@ -460,11 +488,14 @@ TEST(checkpoints_compute_as_in_transformers_with_the_best_kernels)
     check_checkpoints(NULL, KV_F32);
 }
 
+enum { N_RESUMED = 10 };
+
 /* One sequence runs to the end; another adopts its first two blocks and replays
  * just enough to fill the convolutions' columns.  One token less would miss. */
-static float resume_error(struct bed *b, struct run *r, uint32_t n_replay)
+static float resume_error(struct bed *b, struct run *r, uint32_t n_replay,
+                          uint32_t n_logits)
 {
-    uint32_t n_shared = 2 * KV_BLOCK_TOKENS, n_new = 10;
+    uint32_t n_shared = 2 * KV_BLOCK_TOKENS, n_new = N_RESUMED;
     uint32_t from = n_shared - n_replay;
     struct cache_seq seq;
     assert_int_equal(cache_seq_init(&seq, MAX_TOKENS, NULL), 0);
@@ -473,11 +504,11 @@ static float resume_error(struct bed *b, struct run *r, uint32_t n_replay)
     assert_int_equal(cache_reserve(b->cache, &seq, n_shared + n_new), CACHE_OK);
     batch_clear(b->batch);
     assert_true(batch_add_resumed(b->batch, &seq, r->tokens + from,
-                                  n_replay + n_new, from, n_new, n_replay));
+                                  n_replay + n_new, from, n_logits, n_replay));
     forward_run(b->forward, b->batch);
     float worst = 0;
-    for (uint32_t i = 0; i < n_new; i++) {
-        uint32_t next = n_shared + i + 1;
+    for (uint32_t i = 0; i < n_logits; i++) {
+        uint32_t next = n_shared + n_new - n_logits + i + 1;
         float got = logprob_of(batch_logits(b->batch, b->batch->slices, i),
                                b->hp.n_vocab, r->tokens[next]);
         worst = fmaxf(worst, fabsf(got - r->logprobs[next]));
@@ -498,12 +529,15 @@ TEST(a_shared_prefix_is_resumed_by_replaying_a_few_tokens)
     struct run r;
     run_init(&r, &b, &cases[n - 1]);
     assert_true(r.n_tokens > 2 * KV_BLOCK_TOKENS + 11);
-    run_all(&b, &r, 1, MAX_TOKENS, NULL);
+    run_all(&b, &r, 1, MAX_TOKENS, NULL, NULL);
     uint32_t enough = forward_replay_tokens(&b.hp);
     assert_int_equal(enough, 6);
-    assert_true(resume_error(&b, &r, enough) < bars[KV_F32].self);
-    assert_true(resume_error(&b, &r, enough + 5) < bars[KV_F32].self);
-    assert_true(resume_error(&b, &r, enough - 1) > bars[KV_F32].self);
+    for (uint32_t k = 1; k <= N_RESUMED; k++) {
+        assert_true(resume_error(&b, &r, enough, k) < bars[KV_F32].self);
+        assert_true(resume_error(&b, &r, enough + 5, k) < bars[KV_F32].self);
+    }
+    assert_true(resume_error(&b, &r, enough - 1, N_RESUMED) >
+                bars[KV_F32].self);
     check_run(&r, &b);
     run_deinit(&r, &b);
     bed_deinit(&b);
