@@ -221,28 +221,28 @@ static uint32_t parent_of(const struct cache_seq *seq, uint32_t i)
     return i > 0 ? seq->blocks[i - 1] : PREFIX_NONE;
 }
 
+static_assert(CACHE_NO_BLOCK == PREFIX_NONE, "no tail is no node");
+
 uint32_t cache_match(struct cache *c, struct cache_seq *seq,
                      const token_id *tokens, uint32_t n, uint64_t salt)
 {
     assert(seq->slot == CACHE_NO_SLOT && seq->n_blocks == 0);
     assert(seq->tail == CACHE_NO_BLOCK);
-    uint32_t parent = PREFIX_NONE, at = 0, n_common = 0;
+    uint32_t parent = PREFIX_NONE, at = 0, n_common;
     if (cache_blocks_for(n) > seq->cap_blocks)
         n = seq->cap_blocks * KV_BLOCK_TOKENS;
-    for (; n - at >= KV_BLOCK_TOKENS; at += KV_BLOCK_TOKENS) {
-        uint32_t b = prefix_find(&c->prefix, parent, salt, tokens + at);
-        if (b == PREFIX_NONE)
+    for (;; at += KV_BLOCK_TOKENS) {
+        uint32_t b = prefix_best_child(&c->prefix, parent, salt, tokens + at,
+                                       n - at, &n_common);
+        if (b != PREFIX_NONE)
+            hold(c, b);
+        if (n_common < KV_BLOCK_TOKENS) {
+            seq->tail = b;
             break;
-        hold(c, b);
+        }
         seq->blocks[seq->n_blocks++] = parent = b;
     }
     seq->n_known = seq->n_blocks;
-    uint32_t tail = prefix_best_child(&c->prefix, parent, salt, tokens + at,
-                                      n - at, &n_common);
-    if (tail != PREFIX_NONE) {
-        hold(c, tail);
-        seq->tail = tail;
-    }
     return at + n_common;
 }
 
@@ -282,8 +282,10 @@ static void remember_block(struct cache *c, struct cache_seq *seq, uint32_t i,
                            const token_id *tokens, uint64_t salt)
 {
     uint32_t own = seq->blocks[i];
-    uint32_t known = prefix_find(&c->prefix, parent_of(seq, i), salt, tokens);
-    if (known == PREFIX_NONE) {
+    uint32_t n_common;
+    uint32_t known = prefix_best_child(&c->prefix, parent_of(seq, i), salt,
+                                       tokens, KV_BLOCK_TOKENS, &n_common);
+    if (n_common < KV_BLOCK_TOKENS) {
         become_node(c, seq, i, tokens, KV_BLOCK_TOKENS, salt);
     } else if (known != own) {
         if (prefix_has(&c->prefix, own))

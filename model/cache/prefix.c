@@ -1,8 +1,7 @@
 /* prefix.c -- see prefix.h.
  *
- * Full nodes are found by a hash of parent and tokens, and compared token by
- * token: a collision costs time, never a wrong key.  Partial leaves are found
- * among their parent's children. */
+ * Among strings in order, the one that shares most first tokens with a text is
+ * its neighbour there, and a search for the text passes by both neighbours. */
 #include "model/cache/prefix.h"
 
 #include <assert.h>
@@ -10,156 +9,204 @@
 
 #include "model/base/alloc.h"
 
-/* Bounds the search for the longest branch: what many requests have in common
- * is in the newest as well. */
-#define MAX_LOOKED_AT 64u
-
 int prefix_init(struct prefix *p, uint32_t n_blocks, struct err *err)
 {
-    uint32_t n_buckets = 1;
-    while (n_buckets < n_blocks && n_buckets < 1u << 31)
-        n_buckets *= 2;
     *p = (struct prefix){
         .nodes = mem_calloc(n_blocks, sizeof *p->nodes),
-        .buckets = mem_calloc(n_buckets, sizeof *p->buckets),
         .n_blocks = n_blocks,
-        .n_buckets = n_buckets,
+        .roots = PREFIX_NONE,
         .oldest = PREFIX_NONE,
         .newest = PREFIX_NONE,
     };
-    if (p->nodes == NULL || p->buckets == NULL) {
-        prefix_deinit(p);
-        return err_nomem(err, "the prefix index");
-    }
-    for (uint32_t i = 0; i < n_buckets; i++)
-        p->buckets[i] = PREFIX_NONE;
-    for (uint32_t i = 0; i < PREFIX_ROOT_LISTS; i++)
-        p->roots[i] = PREFIX_NONE;
-    return 0;
+    return p->nodes == NULL ? err_nomem(err, "the prefix index") : 0;
 }
 
 void prefix_deinit(struct prefix *p)
 {
     mem_free(p->nodes);
-    mem_free(p->buckets);
     *p = (struct prefix){0};
 }
 
-static uint64_t mixed(uint64_t z)
+/* ---- the order of siblings ---- */
+
+/* What a node is compared with: the first `n` tokens of somebody's. */
+struct text {
+    const token_id *tokens;
+    uint64_t salt;
+    uint32_t n;
+};
+
+static struct text text_of(const struct prefix_node *node)
 {
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
+    return (struct text){node->tokens, node->salt, node->n_tokens};
 }
 
-static uint32_t *bucket_of(const struct prefix *p, uint32_t parent,
-                           uint64_t salt, const token_id *tokens)
+/* How many first tokens of `t` the node has; 0 if it is another tenant's. */
+static uint32_t common(const struct prefix_node *node, const struct text *t)
 {
-    uint64_t hash = mixed(salt + parent);
-    for (uint32_t i = 0; i < KV_BLOCK_TOKENS; i += 2)
-        hash = mixed(hash + (((uint64_t)(uint32_t)tokens[i] << 32) |
-                             (uint32_t)tokens[i + 1]));
-    return &p->buckets[hash & (p->n_buckets - 1)];
-}
-
-static bool is_child(const struct prefix_node *node, uint32_t parent,
-                     uint64_t salt)
-{
-    return node->parent == parent && node->salt == salt;
-}
-
-uint32_t prefix_find(const struct prefix *p, uint32_t parent, uint64_t salt,
-                     const token_id *tokens)
-{
-    uint32_t b = *bucket_of(p, parent, salt, tokens);
-    for (; b != PREFIX_NONE; b = p->nodes[b].next_in_bucket) {
-        const struct prefix_node *node = &p->nodes[b];
-        if (is_child(node, parent, salt) &&
-            memcmp(node->tokens, tokens, sizeof node->tokens) == 0)
-            break;
-    }
-    return b;
-}
-
-/* Where the children of `parent` begin, the newest first. */
-static uint32_t *children_of(struct prefix *p, uint32_t parent, uint64_t salt)
-{
-    return parent == PREFIX_NONE ? &p->roots[salt % PREFIX_ROOT_LISTS]
-                                 : &p->nodes[parent].first_child;
-}
-
-static uint32_t first_child(const struct prefix *p, uint32_t parent,
-                            uint64_t salt)
-{
-    return parent == PREFIX_NONE ? p->roots[salt % PREFIX_ROOT_LISTS]
-                                 : p->nodes[parent].first_child;
-}
-
-static uint32_t common(const struct prefix_node *node, const token_id *tokens,
-                       uint32_t n)
-{
-    uint32_t most = n < node->n_tokens ? n : node->n_tokens, i = 0;
-    while (i < most && node->tokens[i] == tokens[i])
+    uint32_t most = t->n < node->n_tokens ? t->n : node->n_tokens, i = 0;
+    if (node->salt != t->salt)
+        return 0;
+    while (i < most && node->tokens[i] == t->tokens[i])
         i++;
     return i;
 }
+
+/* Negative, 0 or positive: the text comes before the node, is the node's, comes
+ * after it.  They have the first n_common tokens in common. */
+static int order(const struct text *t, const struct prefix_node *node,
+                 uint32_t n_common)
+{
+    if (t->salt != node->salt)
+        return t->salt < node->salt ? -1 : 1;
+    if (n_common < t->n && n_common < node->n_tokens)
+        return t->tokens[n_common] < node->tokens[n_common] ? -1 : 1;
+    return (t->n > node->n_tokens) - (t->n < node->n_tokens);
+}
+
+static bool comes_before(const struct text *t, const struct prefix_node *node)
+{
+    return order(t, node, common(node, t)) < 0;
+}
+
+static const uint32_t *children_of(const struct prefix *p, uint32_t parent)
+{
+    return parent == PREFIX_NONE ? &p->roots : &p->nodes[parent].children;
+}
+
+/* The same, to be written. */
+static uint32_t *children_in(struct prefix *p, uint32_t parent)
+{
+    return parent == PREFIX_NONE ? &p->roots : &p->nodes[parent].children;
+}
+
+/* Numbers that differ have hashes that differ, so no two are alike. */
+static uint32_t hash_of(uint32_t block)
+{
+    block = (block ^ (block >> 16)) * 0x85EBCA6Bu;
+    block = (block ^ (block >> 13)) * 0xC2B2AE35u;
+    return block ^ (block >> 16);
+}
+
+static bool is_above(uint32_t a, uint32_t b)
+{
+    return hash_of(a) > hash_of(b);
+}
+
+/* Puts `block` above those below it, split in what comes before and after. */
+static void put_in_order(struct prefix *p, uint32_t block)
+{
+    struct prefix_node *node = &p->nodes[block];
+    struct text t = text_of(node);
+    uint32_t *at = children_in(p, node->parent);
+    while (*at != PREFIX_NONE && is_above(*at, block))
+        at = comes_before(&t, &p->nodes[*at]) ? &p->nodes[*at].less
+                                              : &p->nodes[*at].more;
+    uint32_t rest = *at, *less = &node->less, *more = &node->more;
+    *at = block;
+    while (rest != PREFIX_NONE) {
+        uint32_t b = rest;
+        if (comes_before(&t, &p->nodes[b])) {
+            *more = b;
+            more = &p->nodes[b].less;
+            rest = *more;
+        } else {
+            *less = b;
+            less = &p->nodes[b].more;
+            rest = *less;
+        }
+    }
+    *less = *more = PREFIX_NONE;
+}
+
+/* What was below `block` on its two sides takes its place. */
+static void take_from_order(struct prefix *p, uint32_t block)
+{
+    struct prefix_node *node = &p->nodes[block];
+    struct text t = text_of(node);
+    uint32_t *at = children_in(p, node->parent);
+    while (*at != block)
+        at = comes_before(&t, &p->nodes[*at]) ? &p->nodes[*at].less
+                                              : &p->nodes[*at].more;
+    uint32_t less = node->less, more = node->more;
+    while (less != PREFIX_NONE && more != PREFIX_NONE) {
+        if (is_above(less, more)) {
+            *at = less;
+            at = &p->nodes[less].more;
+            less = *at;
+        } else {
+            *at = more;
+            at = &p->nodes[more].less;
+            more = *at;
+        }
+    }
+    *at = less != PREFIX_NONE ? less : more;
+}
+
+/* The last child of `parent` that does not come after the text. */
+static uint32_t last_not_after(const struct prefix *p, uint32_t parent,
+                               const struct text *t)
+{
+    uint32_t last = PREFIX_NONE, b = *children_of(p, parent);
+    while (b != PREFIX_NONE) {
+        if (comes_before(t, &p->nodes[b])) {
+            b = p->nodes[b].less;
+        } else {
+            last = b;
+            b = p->nodes[b].more;
+        }
+    }
+    return last;
+}
+
+/* ---- searches ---- */
 
 uint32_t prefix_best_child(const struct prefix *p, uint32_t parent,
                            uint64_t salt, const token_id *tokens, uint32_t n,
                            uint32_t *n_common)
 {
-    uint32_t best = PREFIX_NONE, b = first_child(p, parent, salt);
+    struct text t = {tokens, salt, n < KV_BLOCK_TOKENS ? n : KV_BLOCK_TOKENS};
+    uint32_t best = PREFIX_NONE, b = *children_of(p, parent);
     *n_common = 0;
-    for (uint32_t i = 0; b != PREFIX_NONE && *n_common < n && i < MAX_LOOKED_AT;
-         i++) {
+    while (b != PREFIX_NONE && *n_common < t.n) {
         const struct prefix_node *node = &p->nodes[b];
-        uint32_t k = is_child(node, parent, salt) ? common(node, tokens, n) : 0;
+        uint32_t k = common(node, &t);
         if (k > *n_common) {
             *n_common = k;
             best = b;
         }
-        b = node->next_sibling;
+        b = order(&t, node, k) < 0 ? node->less : node->more;
     }
     return best;
 }
 
+/* Whoever begins a text comes before it, and so does all between the two, which
+ * it begins as well.  So of those that begin the text the longest begins its
+ * neighbour too: it has no more tokens than the two have in common. */
 uint32_t prefix_covered(const struct prefix *p, uint32_t parent, uint64_t salt,
                         const token_id *tokens, uint32_t n)
 {
-    uint32_t b = first_child(p, parent, salt);
-    for (uint32_t i = 0; b != PREFIX_NONE && i < MAX_LOOKED_AT; i++) {
-        const struct prefix_node *node = &p->nodes[b];
-        if (node->unused && node->n_tokens < n &&
-            is_child(node, parent, salt) &&
-            common(node, tokens, n) == node->n_tokens)
+    struct text t = {tokens, salt, n};
+    while (t.n > 1) {
+        t.n--;
+        uint32_t b = last_not_after(p, parent, &t);
+        if (b == PREFIX_NONE)
+            break;
+        uint32_t k = common(&p->nodes[b], &t);
+        bool begins = k > 0 && k == p->nodes[b].n_tokens;
+        if (begins && p->nodes[b].unused)
             return b;
-        b = node->next_sibling;
+        t.n = begins ? k : k + 1;
     }
     return PREFIX_NONE;
 }
 
-static void put_in_bucket(struct prefix *p, uint32_t block)
-{
-    struct prefix_node *node = &p->nodes[block];
-    uint32_t *at = bucket_of(p, node->parent, node->salt, node->tokens);
-    node->next_in_bucket = *at;
-    *at = block;
-}
-
-static void take_from_bucket(struct prefix *p, uint32_t block)
-{
-    struct prefix_node *node = &p->nodes[block];
-    uint32_t *at = bucket_of(p, node->parent, node->salt, node->tokens);
-    while (*at != block)
-        at = &p->nodes[*at].next_in_bucket;
-    *at = node->next_in_bucket;
-}
+/* ---- nodes ---- */
 
 void prefix_add(struct prefix *p, uint32_t block, uint32_t parent,
                 uint64_t salt, const token_id *tokens, uint32_t n)
 {
     struct prefix_node *node = &p->nodes[block];
-    uint32_t *head = children_of(p, parent, salt);
     assert(block < p->n_blocks && node->n_tokens == 0);
     assert(n > 0 && n <= KV_BLOCK_TOKENS);
     assert(parent == PREFIX_NONE ||
@@ -169,16 +216,10 @@ void prefix_add(struct prefix *p, uint32_t block, uint32_t parent,
         .salt = salt,
         .n_tokens = n,
         .parent = parent,
-        .first_child = PREFIX_NONE,
-        .next_sibling = *head,
-        .prev_sibling = PREFIX_NONE,
+        .children = PREFIX_NONE,
     };
     memcpy(node->tokens, tokens, n * sizeof *tokens);
-    if (*head != PREFIX_NONE)
-        p->nodes[*head].prev_sibling = block;
-    *head = block;
-    if (n == KV_BLOCK_TOKENS)
-        put_in_bucket(p, block);
+    put_in_order(p, block);
     p->n_nodes++;
 }
 
@@ -187,27 +228,20 @@ void prefix_extend(struct prefix *p, uint32_t block, const token_id *tokens,
 {
     struct prefix_node *node = &p->nodes[block];
     assert(n > node->n_tokens && n <= KV_BLOCK_TOKENS);
-    assert(common(node, tokens, n) == node->n_tokens);
+    assert(memcmp(node->tokens, tokens, node->n_tokens * sizeof *tokens) == 0);
+    take_from_order(p, block);
     memcpy(node->tokens, tokens, n * sizeof *tokens);
     node->n_tokens = n;
-    if (n == KV_BLOCK_TOKENS)
-        put_in_bucket(p, block);
+    put_in_order(p, block);
 }
 
 void prefix_remove(struct prefix *p, uint32_t block)
 {
     struct prefix_node *node = &p->nodes[block];
-    assert(node->n_tokens > 0 && node->first_child == PREFIX_NONE);
+    assert(node->n_tokens > 0 && node->children == PREFIX_NONE);
     if (node->unused)
         prefix_use(p, block);
-    if (node->n_tokens == KV_BLOCK_TOKENS)
-        take_from_bucket(p, block);
-    if (node->prev_sibling != PREFIX_NONE)
-        p->nodes[node->prev_sibling].next_sibling = node->next_sibling;
-    else
-        *children_of(p, node->parent, node->salt) = node->next_sibling;
-    if (node->next_sibling != PREFIX_NONE)
-        p->nodes[node->next_sibling].prev_sibling = node->prev_sibling;
+    take_from_order(p, block);
     node->n_tokens = 0;
     p->n_nodes--;
 }
@@ -244,6 +278,24 @@ void prefix_use(struct prefix *p, uint32_t block)
     p->n_unused--;
 }
 
+/* A search for its tokens ends there: it is on the right side of all above. */
+static bool is_found(const struct prefix *p, uint32_t block)
+{
+    const struct prefix_node *node = &p->nodes[block];
+    struct text t = text_of(node);
+    uint32_t b = *children_of(p, node->parent);
+    while (b != PREFIX_NONE && b != block) {
+        const struct prefix_node *up = &p->nodes[b];
+        int side = order(&t, up, common(up, &t));
+        uint32_t down = side < 0 ? up->less : up->more;
+        if (side == 0 || up->parent != node->parent || up->n_tokens == 0 ||
+            (down != PREFIX_NONE && !is_above(b, down)))
+            return false;
+        b = down;
+    }
+    return b == block;
+}
+
 /* Unused itself, it has a full parent that is either used or became unused
  * later; and it is where a search looks for it. */
 static bool is_in_place(const struct prefix *p, uint32_t block)
@@ -256,16 +308,9 @@ static bool is_in_place(const struct prefix *p, uint32_t block)
         if (up->unused && (!node->unused || up->age < node->age))
             return false;
     }
-    if (node->prev_sibling == PREFIX_NONE) {
-        if (first_child(p, node->parent, node->salt) != block)
-            return false;
-    } else if (p->nodes[node->prev_sibling].next_sibling != block) {
+    if (node->n_tokens < KV_BLOCK_TOKENS && node->children != PREFIX_NONE)
         return false;
-    }
-    return node->n_tokens < KV_BLOCK_TOKENS
-               ? node->first_child == PREFIX_NONE
-               : prefix_find(p, node->parent, node->salt, node->tokens) ==
-                     block;
+    return is_found(p, block);
 }
 
 bool prefix_validate(const struct prefix *p)

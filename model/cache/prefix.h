@@ -7,6 +7,12 @@
  * nobody but this index - are listed by age with children before their parents,
  * and the oldest is always a leaf.
  *
+ * The children of a node are kept in the order of their tokens, each node once:
+ * whoever shares most first tokens with a text is then found beside the place
+ * where that text would stand, in time that grows with the logarithm of their
+ * number.  That order is a treap whose links lie in the nodes; a priority is a
+ * hash of the block's number.
+ *
  * It does not count holders (cache.c) and never looks at a key.  All memory is
  * taken by prefix_init.  Private to model/cache; inference thread only. */
 #ifndef LFMD_MODEL_CACHE_PREFIX_H
@@ -20,25 +26,23 @@
 #include "model/kernels/kv_block.h"
 
 #define PREFIX_NONE UINT32_MAX
-#define PREFIX_ROOT_LISTS 64u
 
 struct prefix_node {
     token_id tokens[KV_BLOCK_TOKENS];
-    uint64_t salt;     /* the tenant: equal in a whole tree */
-    uint64_t age;      /* of an unused node: when it became so */
-    uint32_t n_tokens; /* 0: not a node */
-    uint32_t parent;   /* PREFIX_NONE: these are a sequence's first tokens */
-    uint32_t first_child, next_sibling, prev_sibling;
-    uint32_t next_in_bucket; /* of a full node */
-    uint32_t older, newer;   /* of an unused node */
+    uint64_t salt;       /* the tenant: equal in a whole tree */
+    uint64_t age;        /* of an unused node: when it became so */
+    uint32_t n_tokens;   /* 0: not a node */
+    uint32_t parent;     /* PREFIX_NONE: these are a sequence's first tokens */
+    uint32_t children;   /* the topmost of them, or PREFIX_NONE */
+    uint32_t less, more; /* siblings below it, before and after it */
+    uint32_t older, newer; /* of an unused node */
     bool unused;
 };
 
 struct prefix {
     struct prefix_node *nodes; /* [n_blocks], owned; by block number */
-    uint32_t *buckets;         /* [n_buckets], owned; full nodes by content */
-    uint32_t n_blocks, n_buckets;
-    uint32_t roots[PREFIX_ROOT_LISTS]; /* nodes without parent, by salt */
+    uint32_t n_blocks;
+    uint32_t roots; /* the topmost of the nodes without parent, of all salts */
     uint32_t n_nodes, n_unused;
     uint32_t oldest, newest; /* of the unused */
     uint64_t clock;
@@ -52,13 +56,10 @@ static inline bool prefix_has(const struct prefix *p, uint32_t block)
     return p->nodes[block].n_tokens > 0;
 }
 
-/* The full node with exactly these KV_BLOCK_TOKENS tokens, or PREFIX_NONE. */
-uint32_t prefix_find(const struct prefix *p, uint32_t parent, uint64_t salt,
-                     const token_id *tokens);
-
-/* Among the newest children of `parent` (at most 64 are looked at) the one that
- * shares most of the first tokens; *n_common of them, at most `n`.
- * PREFIX_NONE with 0 when none shares any. */
+/* Among all children of `parent` one that shares most of the first tokens;
+ * *n_common of them, at most `n`.  If several share as many, any of them: their
+ * blocks begin with the same keys.  PREFIX_NONE with 0 when none shares any.
+ * O(log children). */
 uint32_t prefix_best_child(const struct prefix *p, uint32_t parent,
                            uint64_t salt, const token_id *tokens, uint32_t n,
                            uint32_t *n_common);
@@ -68,10 +69,13 @@ uint32_t prefix_best_child(const struct prefix *p, uint32_t parent,
 uint32_t prefix_covered(const struct prefix *p, uint32_t parent, uint64_t salt,
                         const token_id *tokens, uint32_t n);
 
-/* `block` becomes a node, in use.  `parent` is full. */
+/* `block` becomes a node, in use.  `parent` is full, and none of its children
+ * has exactly these n tokens: whoever reads them from elsewhere asks
+ * prefix_best_child first. */
 void prefix_add(struct prefix *p, uint32_t block, uint32_t parent,
                 uint64_t salt, const token_id *tokens, uint32_t n);
-/* A node that is not full now stands for `n` tokens, its own first. */
+/* A node that is not full now stands for `n` tokens, its own first; none of its
+ * siblings has exactly these. */
 void prefix_extend(struct prefix *p, uint32_t block, const token_id *tokens,
                    uint32_t n);
 /* A node without children is none any more. */
@@ -80,7 +84,8 @@ void prefix_remove(struct prefix *p, uint32_t block);
 void prefix_unuse(struct prefix *p, uint32_t block); /* now the newest unused */
 void prefix_use(struct prefix *p, uint32_t block);   /* no longer unused */
 
-/* Lists and links agree, and children are older than their parents. */
+/* Lists and links agree, every node is found by its tokens, and children are
+ * older than their parents. */
 bool prefix_validate(const struct prefix *p);
 
 #endif
