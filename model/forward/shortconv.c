@@ -30,17 +30,21 @@ static void conv_slice(const struct conv_work *work,
     size_t ld = p->s.wide_floats;
     float *b = p->s.wide + slice->first * ld;
     float *y = p->s.mixed + (size_t)slice->first * hidden;
+    float *columns =
+        conv_state_columns(work->state, slice->seq->slot, work->layer);
 
     for (uint32_t i = 0; i < slice->n_tokens; i++) {
         float *at = b + i * ld + c0;
         k->mul(at, at, at + 2 * (size_t)hidden, c1 - c0);
     }
+    if (slice->trail != BATCH_NO_TRAIL)
+        trail_note(&p->trail, slice, work->layer, columns, b, ld, c0, c1);
     k->conv(&(struct conv_run){
         .y = y,
         .ldy = hidden,
         .bx = b,
         .ldbx = ld,
-        .state = conv_state_columns(work->state, slice->seq->slot, work->layer),
+        .state = columns,
         .weights = work->w->conv,
         .bias = work->w->conv_bias,
         .n_tokens = slice->n_tokens,

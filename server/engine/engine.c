@@ -87,6 +87,7 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
         .max_tokens = e->options.max_step_tokens,
         .max_rows = e->options.max_logit_rows,
         .block_tokens = KV_BLOCK_TOKENS,
+        .max_drafts = BATCH_MAX_DRAFTS,
     };
     if ((rc = scheduler_init(&e->scheduler, &limits, err)) != 0)
         goto free_engine;
@@ -207,7 +208,11 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
     rc = ring_init(&st->ring, engine_larger(least, wanted), err);
     if (rc != 0)
         return rc;
-    return sequences_new(job, err);
+    uint32_t n_draft =
+        job->n_draft == JOB_DRAFT_DEFAULT ? e->options.n_draft : job->n_draft;
+    if (n_draft > BATCH_MAX_DRAFT)
+        n_draft = BATCH_MAX_DRAFT;
+    return sequences_new(job, n_draft, err);
 }
 
 static int try_submit(struct engine *e, struct job *job, struct err *err)

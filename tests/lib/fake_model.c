@@ -102,6 +102,15 @@ static void forward(void *ctx, struct batch *b)
     }
 }
 
+/* The keys of the wrong tokens stay where they are, as in a real cache. */
+static void rewind_slice(void *ctx, const struct batch_slice *slice,
+                         uint32_t n_kept)
+{
+    assert(slice->trail < BATCH_MAX_DRAFTS);
+    assert(n_kept >= 1 && n_kept < slice->n_tokens);
+    columns_of(ctx, slice->seq)->next = (float)(slice->position + n_kept);
+}
+
 static const char *token_bytes(void *ctx, token_id id, size_t *n)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
@@ -143,6 +152,7 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
     };
     *m = (struct fake_model){.face = {
                                  .forward = forward,
+                                 .rewind = rewind_slice,
                                  .token_bytes = token_bytes,
                                  .is_special = is_special,
                                  .ctx = m,
