@@ -18,6 +18,9 @@
 #define DEFAULT_RING_BYTES ((size_t)64 * 1024)
 #define MAX_CHOICES 1024u
 
+_Static_assert(JOB_DRAFT_MAX <= BATCH_MAX_DRAFT,
+               "a longer draft could not be taken back");
+
 /* ---- birth and death -------------------------------------------------- */
 
 /* Signals are the loop's, but for those that the thread's own accesses raise:
@@ -210,8 +213,8 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
         return rc;
     uint32_t n_draft =
         job->n_draft == JOB_DRAFT_DEFAULT ? e->options.n_draft : job->n_draft;
-    if (n_draft > BATCH_MAX_DRAFT)
-        n_draft = BATCH_MAX_DRAFT;
+    if (n_draft > JOB_DRAFT_MAX)
+        n_draft = JOB_DRAFT_MAX;
     return sequences_new(job, n_draft, err);
 }
 

@@ -243,7 +243,7 @@ static void write_drafts(const struct observer *o, struct metrics_text *t)
     static const char name[] =
         "vllm:spec_decode_num_accepted_tokens_per_pos_total";
     uint64_t n_accepted = 0;
-    for (uint32_t i = 0; i < BATCH_MAX_DRAFT; i++)
+    for (uint32_t i = 0; i < JOB_DRAFT_MAX; i++)
         n_accepted += counter_get(&o->accepted[i]);
     metrics_counter(t, "vllm:spec_decode_num_drafts_total",
                     "Guesses at the next tokens of a choice.",
@@ -254,7 +254,7 @@ static void write_drafts(const struct observer *o, struct metrics_text *t)
                     "Guessed tokens that were right.", n_accepted);
     metrics_head(t, name, METRIC_COUNTER,
                  "Guessed tokens that were right, by their place.");
-    for (uint32_t i = 0; i < BATCH_MAX_DRAFT; i++) {
+    for (uint32_t i = 0; i < JOB_DRAFT_MAX; i++) {
         char label[32];
         snprintf(label, sizeof label, "position=\"%u\"", (unsigned)i);
         metrics_sample(t, name, label, counter_get(&o->accepted[i]));

@@ -20,7 +20,6 @@
 #include <stdint.h>
 
 #include "model/base/metrics.h"
-#include "model/forward/batch.h" /* BATCH_MAX_DRAFT */
 #include "server/engine/job.h"
 
 struct engine_stats;
@@ -48,7 +47,7 @@ struct observer {
     struct counter prompt_tokens, generation_tokens;
     struct counter outcomes[N_OUTCOMES];
     struct counter drafts, draft_tokens;
-    struct counter accepted[BATCH_MAX_DRAFT]; /* by their place in the draft */
+    struct counter accepted[JOB_DRAFT_MAX]; /* by their place in the draft */
     struct counter expired; /* jobs that waited longer than they may */
     /* The pace at which started jobs end. */
     atomic_uint n_started; /* and not ended */

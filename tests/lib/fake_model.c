@@ -84,6 +84,8 @@ static void answer(struct fake_model *m, const struct cache_seq *seq,
         logits[i] = (float)(r >> 40) * 0x1.0p-21f - 4.0f;
     }
     logits[FAKE_POISON] = -INFINITY;
+    if (*kept_at(m, seq, 0) == FAKE_LOOP && last > FAKE_LOOP_TOKENS)
+        logits[*kept_at(m, seq, last + 1 - FAKE_LOOP_TOKENS)] += 6.0f;
     if (*kept_at(m, seq, 0) == FAKE_COUNT)
         logits[(uint32_t)(*kept_at(m, seq, last) + 1) % FAKE_N_VOCAB] = 50.0f;
     if (poisoned)
