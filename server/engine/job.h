@@ -102,8 +102,9 @@ struct job {
     struct job_state *state; /* private to server/engine, made by job_new */
 };
 
-/* Neutral sampling parameters, one choice, skip_special set, default drafts, an empty arena
- * bounded by `arena_limit` (0 is none).  NULL when memory is short. */
+/* Neutral sampling parameters, one choice, skip_special set, default drafts, an
+ * empty arena bounded by `arena_limit` (0 is none).  NULL when memory is short.
+ */
 struct job *job_new(size_t arena_limit);
 
 /* Any thread. */

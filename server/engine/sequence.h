@@ -43,7 +43,7 @@ struct sequence {
     bool ended;
 };
 
-/* The sequences of a job, in job->state->seqs; its stop set must be ready.  They
+/* The sequences of a job, in job->state->seqs; its stop set must be ready. They
  * guess n_draft tokens ahead at most.  Any thread that owns the job.
  * -ERR_NOMEM leaves none. */
 int sequences_new(struct job *job, uint32_t n_draft, struct err *err);

@@ -218,13 +218,12 @@ static void fill_batch(struct engine *e, const struct plan *plan)
             cache_reserve(cache, &seq->cache, s->n_computed + s->n_planned);
         assert(rc == CACHE_OK);
         const token_id *tokens = seq->tokens + s->n_computed;
-        bool added =
-            s->n_draft > 0
-                ? batch_add_draft(e->batch, &seq->cache, tokens, s->n_planned,
-                                  s->n_computed)
-                : batch_add_resumed(e->batch, &seq->cache, tokens, s->n_planned,
-                                    s->n_computed, s->n_rows,
-                                    share_n_replay(seq));
+        bool added = s->n_draft > 0
+                         ? batch_add_draft(e->batch, &seq->cache, tokens,
+                                           s->n_planned, s->n_computed)
+                         : batch_add_resumed(e->batch, &seq->cache, tokens,
+                                             s->n_planned, s->n_computed,
+                                             s->n_rows, share_n_replay(seq));
         assert(added);
         (void)rc, (void)added;
     }
@@ -256,8 +255,8 @@ static void take_draft(struct engine *e, struct sequence *seq,
     struct sched_entry *s = &seq->sched;
     uint32_t n_accepted = read_draft(e, seq, slice);
     drafter_learn(&seq->drafter, s->n_draft, n_accepted);
-    drafter_judge(&seq->drafter, pace_draft_pays(&e->pace, n_decodes,
-                                                 seq->drafter.accepted));
+    drafter_judge(&seq->drafter,
+                  pace_draft_pays(&e->pace, n_decodes, seq->drafter.accepted));
     observe_draft(&e->seen, s->n_draft, n_accepted);
     s->n_planned = 1 + n_accepted;
     if (!seq->ended && n_accepted < s->n_draft)

@@ -10,8 +10,8 @@
 #include "server/engine/engine.h"
 
 /* The vocabulary. */
-#define FAKE_EOS 0    /* special */
-#define FAKE_LOOP                                                          \
+#define FAKE_EOS 0 /* special */
+#define FAKE_LOOP                                                              \
     1                 /* as first token: what stood FAKE_LOOP_TOKENS before is \
                          said again, most of the time */
 #define FAKE_POISON 2 /* any sequence with it has NaN logits */

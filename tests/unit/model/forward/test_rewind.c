@@ -47,9 +47,8 @@ static void bed_init(struct bed *b, const char *path, uint32_t n_threads)
     if (model_open(&b->m, &options, NULL, NULL, &err) != 0)
         fail_msg("%s", err.text);
     uint32_t n_vocab = b->m->hp.n_vocab;
-    assert_int_equal(batch_new(&b->batch, 64, BATCH_MAX_DRAFTS + 1, 64, n_vocab,
-                               NULL),
-                     0);
+    assert_int_equal(
+        batch_new(&b->batch, 64, BATCH_MAX_DRAFTS + 1, 64, n_vocab, NULL), 0);
     for (uint32_t i = 0; i < N_ALL; i++) {
         b->right[i] = (token_id)(rng_bits(1, 2, i) % n_vocab);
         b->wrong[i] = (token_id)(((uint32_t)b->right[i] + 1) % n_vocab);
@@ -144,14 +143,14 @@ static void check_draft(struct bed *b, uint32_t n_draft, uint32_t n_right,
         tokens[i] = (i <= n_right ? b->right : b->wrong)[N_BEFORE + i];
     batch_clear(b->batch);
     for (uint32_t i = 0; i <= n_others; i++)
-        assert_true(batch_add_draft(b->batch, &seqs[i], tokens, 1 + n_draft,
-                                    N_BEFORE));
+        assert_true(
+            batch_add_draft(b->batch, &seqs[i], tokens, 1 + n_draft, N_BEFORE));
     model_forward(b->m, b->batch);
     const struct batch_slice *s = &b->batch->slices[n_others];
     check_rows(b, s, 1 + n_right);
     const float *want = b->columns + (after - 1) * slot;
-    b->n_worse += n_right < n_draft &&
-                  furthest(columns_of(b, seq), want, slot) > SAME;
+    b->n_worse +=
+        n_right < n_draft && furthest(columns_of(b, seq), want, slot) > SAME;
     forward_rewind(b->m->forward, s, 1 + n_right);
     assert_true(furthest(columns_of(b, seq), want, slot) <= SAME);
     run(b, seq, after, N_AFTER);
@@ -209,11 +208,11 @@ TEST(a_step_has_places_for_so_many_drafts)
         for (uint32_t i = 0; i < BATCH_MAX_DRAFTS; i++)
             assert_true(batch_add_draft(b.batch, &seqs[i], b.right, 2, 0));
         uint32_t n = b.batch->n_tokens;
-        assert_false(batch_add_draft(b.batch, &seqs[BATCH_MAX_DRAFTS], b.right,
-                                     2, 0));
+        assert_false(
+            batch_add_draft(b.batch, &seqs[BATCH_MAX_DRAFTS], b.right, 2, 0));
         assert_int_equal(b.batch->n_tokens, n);
-        assert_true(batch_add(b.batch, &seqs[BATCH_MAX_DRAFTS], b.right, 2, 0,
-                              1));
+        assert_true(
+            batch_add(b.batch, &seqs[BATCH_MAX_DRAFTS], b.right, 2, 0, 1));
     }
     for (uint32_t i = 0; i <= BATCH_MAX_DRAFTS; i++)
         close_seq(&b, &seqs[i]);

@@ -50,7 +50,8 @@ static void make_sample(uint32_t i, uint32_t n_vocab)
     s->n_reply = 1 + chance(i, 1, MAX_REPLY);
     s->temperature = chance(i, 2, 3) == 0 ? 1.0f : 0.0f;
     uint32_t n = 1 + chance(i, 3, MAX_PROMPT);
-    /* Random weights say everything once; this is how they repeat themselves. */
+    /* Random weights say everything once; this is how they repeat themselves.
+     */
     s->n_liked = chance(i, 6, 4) > 0 ? N_LIKED : 0;
     for (uint32_t k = 0; k < N_LIKED; k++)
         s->liked[k] =
@@ -90,7 +91,7 @@ static struct job *job_of(uint32_t i)
 static void say_plainly(struct model *m, uint32_t n_cases)
 {
     const struct engine_options options = {.max_sequences = CROWD,
-                                           .max_queue = CROWD};
+                                           .max_queue = 2 * CROWD};
     struct rig rig;
     rig_init_model(&rig, m, &options);
     for (uint32_t i = 0; i < n_cases; i++) {
@@ -120,7 +121,7 @@ static void say_ahead(const char *what, struct model *m, uint32_t n_cases,
                       uint32_t crowd, bool prefix_cache)
 {
     const struct engine_options options = {.max_sequences = CROWD,
-                                           .max_queue = CROWD,
+                                           .max_queue = 2 * CROWD,
                                            .prefix_cache = prefix_cache,
                                            .n_draft = 16};
     struct rig rig;
