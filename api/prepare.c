@@ -15,6 +15,8 @@
 #define SALT_SEED 1u /* so that no salt is an API key (turn.c) */
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
+_Static_assert(SAMPLING_DRAFT_MAX == JOB_DRAFT_MAX, "one bound, two rooms");
+
 /* What Liquid AI recommends for each checkpoint whose generation_config.json
  * is silent.  Source: docs.liquid.ai, lfm/models/{lfm25-8b-a1b, lfm2-24b-a2b,
  * lfm2-8b-a1b}.mdx, and the model cards.  The first row that fits counts. */
@@ -215,6 +217,8 @@ static int make_job(struct job **out, const struct model *m,
     job->ignore_eos = f->ignore_eos;
     job->include_stop = f->include_stop;
     job->priority = f->priority;
+    if (f->has & SAMPLING_DRAFT)
+        job->n_draft = f->n_draft;
     job->no_prefix = f->no_prefix;
     if (f->cache_salt != NULL)
         job->cache_salt =

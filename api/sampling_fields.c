@@ -57,6 +57,7 @@ static int integers(struct sampling_fields *f, const json_t *body,
                     const struct sampling_rules *rules, struct err *err)
 {
     int64_t v = 0, seed = 0, priority = 0, n = 1, min_tokens = 0;
+    int64_t n_draft = 0;
     int rc = json_get_range(body, "top_k", &v, -1, INT32_MAX, "", err);
     if (rc > 0)
         f->has |= SAMPLING_TOP_K;
@@ -75,6 +76,12 @@ static int integers(struct sampling_fields *f, const json_t *body,
         rc = json_get_range(body, "min_tokens", &min_tokens, 0, INT32_MAX, "",
                             err);
     f->min_tokens = (uint32_t)min_tokens;
+    if (rc >= 0)
+        rc = json_get_range(body, "speculative.n_max", &n_draft, 0,
+                            SAMPLING_DRAFT_MAX, "", err);
+    if (rc > 0)
+        f->has |= SAMPLING_DRAFT;
+    f->n_draft = (uint32_t)n_draft;
     static const char *const limits[] = {"max_tokens", "max_completion_tokens"};
     for (size_t i = 0; rc >= 0 && i < 2; i++) {
         rc = json_get_range(body, limits[i], &v, rules->min_max_tokens,

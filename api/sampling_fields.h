@@ -25,6 +25,7 @@
 #define SAMPLING_STOP_BYTES_MAX 256u
 #define SAMPLING_STOP_IDS_MAX 64u
 #define SAMPLING_LOGPROBS_MAX 20
+#define SAMPLING_DRAFT_MAX 16
 
 /* Which of the optional numbers the request gave. */
 enum sampling_has {
@@ -36,7 +37,8 @@ enum sampling_has {
     SAMPLING_PRESENCE = 1u << 5,
     SAMPLING_FREQUENCY = 1u << 6,
     SAMPLING_SEED = 1u << 7,
-    SAMPLING_MAX_TOKENS = 1u << 8
+    SAMPLING_MAX_TOKENS = 1u << 8,
+    SAMPLING_DRAFT = 1u << 9
 };
 
 struct sampling_fields {
@@ -58,6 +60,8 @@ struct sampling_fields {
     bool include_stop; /* include_stop_str_in_output */
     bool skip_special; /* skip_special_tokens, true when absent */
     bool return_token_ids;
+    uint32_t n_draft; /* speculative.n_max (llama-server's; the dot is part of
+                         the key): tokens to guess ahead, 0 for none */
     int32_t priority;
     const char *cache_salt; /* in the arena, or NULL */
     bool no_prefix;         /* cache_prompt is false (llama-server's) */

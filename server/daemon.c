@@ -219,7 +219,8 @@ static int start_loading(struct daemon *d, struct err *err)
         e->max_step_tokens = e->max_sequences;
     m->max_batch_tokens = e->max_step_tokens;
     m->max_slices = e->max_sequences;
-    m->max_logit_rows = e->max_logit_rows = e->max_sequences;
+    /* One each, and what few of them may guess ahead. */
+    m->max_logit_rows = e->max_logit_rows = e->max_sequences + JOB_DRAFT_MAX;
     log_at(LOG_INFO, "daemon", "listening on %s port %u, loading %s",
            d->options->http->host, http_port(d->http), m->path);
     d->loading = true;

@@ -46,6 +46,7 @@ void batch_clear(struct batch *b)
 {
     b->n_tokens = 0;
     b->n_slices = 0;
+    b->n_drafts = 0;
     b->n_logit_rows = 0;
 }
 
@@ -74,9 +75,21 @@ bool batch_add_resumed(struct batch *b, struct cache_seq *seq,
         .n_logits = n_logits,
         .n_replay = n_replay,
         .first_row = b->n_logit_rows,
+        .trail = BATCH_NO_TRAIL,
     };
     memcpy(b->tokens + b->n_tokens, tokens, n * sizeof *tokens);
     b->n_tokens += n;
     b->n_logit_rows += n_logits;
+    return true;
+}
+
+bool batch_add_draft(struct batch *b, struct cache_seq *seq,
+                     const token_id *tokens, uint32_t n, uint32_t position)
+{
+    assert(n <= BATCH_MAX_DRAFT + 1);
+    if (b->n_drafts == BATCH_MAX_DRAFTS ||
+        !batch_add(b, seq, tokens, n, position, n))
+        return false;
+    b->slices[b->n_slices - 1].trail = b->n_drafts++;
     return true;
 }

@@ -20,6 +20,12 @@
 #include "model/base/token.h"
 #include "model/cache/cache.h"
 
+/* Most tokens of a draft, and drafts in one batch: what is noted to take them
+ * back is memory for so many (trail.h). */
+#define BATCH_MAX_DRAFT 16u
+#define BATCH_MAX_DRAFTS 8u
+#define BATCH_NO_TRAIL UINT32_MAX
+
 struct batch_slice {
     struct cache_seq *seq; /* borrowed until the step is over */
     uint32_t first;        /* index of its first token in batch.tokens */
@@ -29,6 +35,8 @@ struct batch_slice {
     uint32_t n_replay;     /* its FIRST tokens whose keys and values are in the
                               blocks already: read, not written */
     uint32_t first_row;    /* its first row in batch.logits */
+    uint32_t trail;        /* the place that its columns are noted in, so that
+                              it can be rewound, or BATCH_NO_TRAIL */
 };
 
 struct batch {
@@ -36,6 +44,7 @@ struct batch {
     uint32_t n_tokens, max_tokens;
     struct batch_slice *slices; /* [max_slices], owned */
     uint32_t n_slices, max_slices;
+    uint32_t n_drafts; /* slices with a trail */
     uint32_t n_logit_rows, max_logit_rows;
     uint32_t n_vocab; /* columns of logits */
     float *logits;    /* [max_logit_rows][n_vocab], owned; in slice order;
@@ -64,6 +73,13 @@ bool batch_add(struct batch *b, struct cache_seq *seq, const token_id *tokens,
 bool batch_add_resumed(struct batch *b, struct cache_seq *seq,
                        const token_id *tokens, uint32_t n, uint32_t position,
                        uint32_t n_logits, uint32_t n_replay);
+
+/* As batch_add, for a token and a draft of what may follow it, n - 1 tokens of
+ * at most BATCH_MAX_DRAFT, with a row of logits for each of the n: forward.h
+ * says how the wrong ones are taken back.  False also beyond
+ * BATCH_MAX_DRAFTS. */
+bool batch_add_draft(struct batch *b, struct cache_seq *seq,
+                     const token_id *tokens, uint32_t n, uint32_t position);
 
 /* Row `i` of the logits of slice `s`; i < n_logits. */
 static inline float *batch_logits(const struct batch *b,

@@ -67,6 +67,12 @@ void forward_run(struct forward *f, struct batch *batch)
     p->batch = NULL;
 }
 
+void forward_rewind(struct forward *f, const struct batch_slice *slice,
+                    uint32_t n_kept)
+{
+    trail_rewind(&f->p.trail, cache_conv(f->p.cache), slice, n_kept);
+}
+
 static bool layer_quantised(const struct layer_weights *l,
                             const struct hparams *hp)
 {
@@ -114,14 +120,19 @@ int forward_new(struct forward **out, const struct forward_parts *parts,
                           f->p.quantised, err);
     if (rc != 0)
         goto free_forward;
-    rc = team_new(&f->p.team, limits->n_threads, err);
+    rc = trail_init(&f->p.trail, hp, err);
     if (rc != 0)
         goto free_scratch;
+    rc = team_new(&f->p.team, limits->n_threads, err);
+    if (rc != 0)
+        goto free_trail;
     f->p.rows = f->p.s.spans[0];
     f->p.kept = f->p.s.spans[1];
     *out = f;
     return 0;
 
+free_trail:
+    trail_deinit(&f->p.trail);
 free_scratch:
     scratch_deinit(&f->p.s);
 free_forward:
@@ -134,6 +145,7 @@ void forward_free(struct forward *f)
     if (f == NULL)
         return;
     team_free(f->p.team);
+    trail_deinit(&f->p.trail);
     scratch_deinit(&f->p.s);
     mem_free(f);
 }
@@ -147,9 +159,11 @@ uint64_t forward_bytes_needed(const struct hparams *hp,
                               const struct forward_limits *limits,
                               bool quantised)
 {
-    return scratch_bytes_needed(hp, limits->max_batch_tokens,
-                                limits->max_logit_rows, limits->n_threads,
-                                quantised);
+    uint64_t scratch = scratch_bytes_needed(hp, limits->max_batch_tokens,
+                                            limits->max_logit_rows,
+                                            limits->n_threads, quantised);
+    uint64_t trail = trail_bytes(hp);
+    return scratch < UINT64_MAX - trail ? scratch + trail : UINT64_MAX;
 }
 
 uint32_t forward_n_threads(const struct forward *f)
@@ -159,5 +173,5 @@ uint32_t forward_n_threads(const struct forward *f)
 
 uint64_t forward_bytes(const struct forward *f)
 {
-    return f->p.s.bytes;
+    return f->p.s.bytes + trail_bytes(f->p.hp);
 }

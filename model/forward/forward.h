@@ -51,18 +51,25 @@ void forward_free(struct forward *f); /* NULL is fine; joins the threads */
  * promised. */
 void forward_run(struct forward *f, struct batch *batch);
 
+/* After forward_run, before the batch is cleared: of a slice of batch_add_draft
+ * only the first n_kept tokens (at least 1) were right.  The sequence's columns
+ * go back to where they were after these; keys and values behind them lie there
+ * until they are written again, and nobody reads them before. */
+void forward_rewind(struct forward *f, const struct batch_slice *slice,
+                    uint32_t n_kept);
+
 /* Tokens to run again before a position to resume there with zero columns: each
  * convolution layer looks conv_width - 1 tokens further back (36 at 8B).  The
  * first layers compute them all at most, each later one fewer. */
 uint32_t forward_replay_tokens(const struct hparams *hp);
 
-/* What forward_new would take for its activation buffers; UINT64_MAX if that
- * overflows.  `quantised`: some matrix is. */
+/* What forward_new would take for its buffers; UINT64_MAX if that overflows.
+ * `quantised`: some matrix is. */
 uint64_t forward_bytes_needed(const struct hparams *hp,
                               const struct forward_limits *limits,
                               bool quantised);
 
 uint32_t forward_n_threads(const struct forward *f);
-uint64_t forward_bytes(const struct forward *f); /* activation buffers */
+uint64_t forward_bytes(const struct forward *f); /* of all buffers */
 
 #endif

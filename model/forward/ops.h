@@ -19,6 +19,7 @@
 #include "model/forward/route.h"
 #include "model/forward/scratch.h"
 #include "model/forward/team.h"
+#include "model/forward/trail.h"
 #include "model/kernels/kernels.h"
 #include "model/weights/hparams.h"
 #include "model/weights/weights.h"
@@ -34,6 +35,7 @@ struct pass {
     struct cache *cache;
     struct team *team;
     struct scratch s;
+    struct trail trail;
     bool quantised;     /* some weight is: activations get quantised twins */
     float attend_scale; /* 1 / sqrt(head_dim) */
     const struct batch *batch; /* of the running step */

@@ -30,9 +30,12 @@ static void conv_slice(const struct conv_work *work, uint32_t s, uint32_t c0,
     const struct kernels *k = p->kernels;
     uint32_t hidden = p->hp->hidden;
     size_t ld = p->s.wide_floats;
+    const struct batch_slice *slice = &p->batch->slices[s];
     const struct span *rows = &p->rows[s];
     float *b = p->s.wide + rows->first * ld;
     float *y = p->s.mixed + (size_t)rows->first * hidden;
+    float *columns =
+        conv_state_columns(work->state, slice->seq->slot, work->layer);
 
     if (rows->n_tokens == 0)
         return;
@@ -40,13 +43,14 @@ static void conv_slice(const struct conv_work *work, uint32_t s, uint32_t c0,
         float *at = b + i * ld + c0;
         k->mul(at, at, at + 2 * (size_t)hidden, c1 - c0);
     }
+    if (slice->trail != BATCH_NO_TRAIL)
+        trail_note(&p->trail, slice, work->layer, columns, b, ld, c0, c1);
     k->conv(&(struct conv_run){
         .y = y,
         .ldy = hidden,
         .bx = b,
         .ldbx = ld,
-        .state = conv_state_columns(work->state, p->batch->slices[s].seq->slot,
-                                    work->layer),
+        .state = columns,
         .weights = work->w->conv,
         .bias = work->w->conv_bias,
         .n_tokens = rows->n_tokens,

@@ -18,6 +18,9 @@
 #define DEFAULT_RING_BYTES ((size_t)64 * 1024)
 #define MAX_CHOICES 1024u
 
+_Static_assert(JOB_DRAFT_MAX <= BATCH_MAX_DRAFT,
+               "a longer draft could not be taken back");
+
 /* ---- birth and death -------------------------------------------------- */
 
 /* Signals are the loop's, but for those that the thread's own accesses raise:
@@ -87,6 +90,7 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
         .max_tokens = e->options.max_step_tokens,
         .max_rows = e->options.max_logit_rows,
         .block_tokens = KV_BLOCK_TOKENS,
+        .max_drafts = BATCH_MAX_DRAFTS,
     };
     if ((rc = scheduler_init(&e->scheduler, &limits, err)) != 0)
         goto free_engine;
@@ -207,7 +211,11 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
     rc = ring_init(&st->ring, engine_larger(least, wanted), err);
     if (rc != 0)
         return rc;
-    return sequences_new(job, err);
+    uint32_t n_draft =
+        job->n_draft == JOB_DRAFT_DEFAULT ? e->options.n_draft : job->n_draft;
+    if (n_draft > JOB_DRAFT_MAX)
+        n_draft = JOB_DRAFT_MAX;
+    return sequences_new(job, n_draft, err);
 }
 
 static int try_submit(struct engine *e, struct job *job, struct err *err)

@@ -19,6 +19,7 @@
 #include "server/engine/job.h"
 
 struct batch;
+struct batch_slice;
 struct cache;
 struct engine;
 struct metrics_text;
@@ -34,6 +35,8 @@ typedef void engine_wake_fn(void *user);
  * are called from the engine thread only. */
 struct engine_model {
     void (*forward)(void *ctx, struct batch *batch);
+    /* forward_rewind */
+    void (*rewind)(void *ctx, const struct batch_slice *slice, uint32_t n_kept);
     const char *(*token_bytes)(void *ctx, token_id id, size_t *n);
     bool (*is_special)(void *ctx, token_id id);
     void *ctx;

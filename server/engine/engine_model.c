@@ -10,6 +10,13 @@ static void forward(void *ctx, struct batch *batch)
     model_forward(ctx, batch);
 }
 
+static void rewind_slice(void *ctx, const struct batch_slice *slice,
+                         uint32_t n_kept)
+{
+    struct model *m = ctx;
+    forward_rewind(m->forward, slice, n_kept);
+}
+
 static const char *token_bytes(void *ctx, token_id id, size_t *n)
 {
     const struct model *m = ctx;
@@ -60,6 +67,7 @@ int engine_new(struct engine **out, struct model *m,
         return rc;
     const struct engine_model face = {
         .forward = forward,
+        .rewind = rewind_slice,
         .token_bytes = token_bytes,
         .is_special = is_special,
         .ctx = m,

@@ -21,6 +21,8 @@ struct engine_options {
                                  More rows make prompt logprobs faster, and
                                  cost n_vocab floats each */
     bool prefix_cache;        /* what one computed, others need not */
+    uint32_t n_draft;         /* tokens that a job guesses ahead if it does not
+                                 say, JOB_DRAFT_MAX at most; 0: none */
     uint32_t target_gap_ms;   /* a step that decodes takes no prompt tokens
                                  beyond what keeps it under this; 0: three
                                  times what decoding alone takes */

@@ -26,6 +26,7 @@ struct job *job_new(size_t arena_limit)
     job->params = sample_params_neutral();
     job->n_choices = 1;
     job->skip_special = true;
+    job->n_draft = JOB_DRAFT_DEFAULT;
     return job;
 }
 

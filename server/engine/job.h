@@ -66,6 +66,9 @@ typedef void job_event_fn(void *user, const struct job_event *event);
 
 struct job_state; /* the engine's own side: job_state.h */
 
+#define JOB_DRAFT_DEFAULT UINT32_MAX
+#define JOB_DRAFT_MAX 16u
+
 struct job {
     struct arena *arena;    /* owned; all that follows lives in it */
     const token_id *prompt; /* [n_prompt] */
@@ -86,6 +89,8 @@ struct job {
     uint64_t cache_salt;       /* prefixes are shared between equals */
     bool no_prefix;            /* neither takes one from the cache nor leaves
                                   one there */
+    uint32_t n_draft;          /* tokens to guess ahead, JOB_DRAFT_MAX at most;
+                                  or JOB_DRAFT_DEFAULT, the engine's option */
     int32_t priority;         /* lower is served first, as in vLLM; then FIFO */
     bool skip_special;        /* special tokens have no text, except: */
     const token_id *keep_ids; /* [n_keep_ids], whose text always appears */
@@ -97,8 +102,9 @@ struct job {
     struct job_state *state; /* private to server/engine, made by job_new */
 };
 
-/* Neutral sampling parameters, one choice, skip_special set, an empty arena
- * bounded by `arena_limit` (0 is none).  NULL when memory is short. */
+/* Neutral sampling parameters, one choice, skip_special set, default drafts, an
+ * empty arena bounded by `arena_limit` (0 is none).  NULL when memory is short.
+ */
 struct job *job_new(size_t arena_limit);
 
 /* Any thread. */

@@ -115,6 +115,14 @@ void observe_tokens(struct observer *o, struct sequence *seq, uint32_t n_new)
     counter_add(&o->generation_tokens, n_new);
 }
 
+void observe_draft(struct observer *o, uint32_t n_draft, uint32_t n_accepted)
+{
+    counter_add(&o->drafts, 1);
+    counter_add(&o->draft_tokens, n_draft);
+    for (uint32_t i = 0; i < n_accepted; i++)
+        counter_add(&o->accepted[i], 1);
+}
+
 enum outcome observe_outcome(const struct job_event *end)
 {
     if (end->kind == EVENT_ERROR)
@@ -230,6 +238,29 @@ static void write_counters(const struct observer *o,
                     counter_get(&o->expired));
 }
 
+static void write_drafts(const struct observer *o, struct metrics_text *t)
+{
+    static const char name[] =
+        "vllm:spec_decode_num_accepted_tokens_per_pos_total";
+    uint64_t n_accepted = 0;
+    for (uint32_t i = 0; i < JOB_DRAFT_MAX; i++)
+        n_accepted += counter_get(&o->accepted[i]);
+    metrics_counter(t, "vllm:spec_decode_num_drafts_total",
+                    "Guesses at the next tokens of a choice.",
+                    counter_get(&o->drafts));
+    metrics_counter(t, "vllm:spec_decode_num_draft_tokens_total",
+                    "Tokens that were guessed.", counter_get(&o->draft_tokens));
+    metrics_counter(t, "vllm:spec_decode_num_accepted_tokens_total",
+                    "Guessed tokens that were right.", n_accepted);
+    metrics_head(t, name, METRIC_COUNTER,
+                 "Guessed tokens that were right, by their place.");
+    for (uint32_t i = 0; i < JOB_DRAFT_MAX; i++) {
+        char label[32];
+        snprintf(label, sizeof label, "position=\"%u\"", (unsigned)i);
+        metrics_sample(t, name, label, counter_get(&o->accepted[i]));
+    }
+}
+
 static void write_gauges(const struct engine_stats *stats,
                          struct metrics_text *t)
 {
@@ -285,6 +316,7 @@ void observe_write(const struct observer *o, const struct engine_stats *stats,
     };
     write_gauges(stats, t);
     write_counters(o, stats, t);
+    write_drafts(o, t);
     for (uint32_t i = 0; i < N_OF(rows); i++)
         metrics_histogram(t, rows[i].name, rows[i].help, rows[i].h);
 }

@@ -46,6 +46,8 @@ struct observer {
     struct histogram prompt, generation, max_tokens, n_choices;
     struct counter prompt_tokens, generation_tokens;
     struct counter outcomes[N_OUTCOMES];
+    struct counter drafts, draft_tokens;
+    struct counter accepted[JOB_DRAFT_MAX]; /* by their place in the draft */
     struct counter expired; /* jobs that waited longer than they may */
     /* The pace at which started jobs end. */
     atomic_uint n_started; /* and not ended */
@@ -61,6 +63,9 @@ void observe_planned(struct observer *o, struct sequence *seq);
 
 /* A step drew so many tokens of it; may be none. */
 void observe_tokens(struct observer *o, struct sequence *seq, uint32_t n_new);
+
+/* A draft was computed, and so many of its tokens were right. */
+void observe_draft(struct observer *o, uint32_t n_draft, uint32_t n_accepted);
 
 /* What an end that is told means. */
 enum outcome observe_outcome(const struct job_event *end);

@@ -9,6 +9,7 @@
 #ifndef LFMD_SERVER_ENGINE_PACE_H
 #define LFMD_SERVER_ENGINE_PACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Without a target of the operator's: a step with prompts may take so many
@@ -19,6 +20,7 @@ struct pace {
     double target_us;    /* 0: PACE_AUTO_FACTOR * decode_us */
     double decode_us;    /* of a step without prompts; 0: not seen yet */
     double per_token_us; /* of a prompt token; 0: not seen yet */
+    double per_draft_us; /* of a drafted token; 0: not seen yet */
 };
 
 /* target_ms 0 is automatic. */
@@ -28,6 +30,14 @@ void pace_init(struct pace *p, uint32_t target_ms);
  * prompts. */
 void pace_learn(struct pace *p, uint64_t us, uint32_t n_decodes,
                 uint32_t n_prompt);
+
+/* As pace_learn, for a step of decodes with n_draft drafted tokens. */
+void pace_learn_draft(struct pace *p, uint64_t us, uint32_t n_draft);
+
+/* Whether drafts of which the part `accepted` is right give more tokens in the
+ * time than n_decodes sequences do without: a drafted token may take the
+ * n_decodes-th part of what a step gives per token.  True until it is known. */
+bool pace_draft_pays(const struct pace *p, uint32_t n_decodes, float accepted);
 
 /* Prompt tokens for a step that decodes too, at least `least` and at most
  * `most`; `most` until something was learnt. */

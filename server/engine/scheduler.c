@@ -95,7 +95,7 @@ static void stop_waiting(struct scheduler *s, struct sched_entry *entry)
 void scheduler_add(struct scheduler *s, struct sched_entry *entry)
 {
     entry->n_computed = entry->n_shared = entry->n_blocks = 0;
-    entry->n_planned = entry->n_rows = 0;
+    entry->n_planned = entry->n_rows = entry->n_draft = 0;
     list_init(&entry->node);
     wait_in_order(s, entry);
 }
@@ -130,6 +130,11 @@ static uint32_t chunk_of(const struct sched_entry *e, const struct budget *b)
     if (mute < left && rows < left - mute)
         left = mute + rows;
     return smaller(left, b->tokens);
+}
+
+static bool is_decode(const struct sched_entry *e)
+{
+    return e->n_tokens - e->n_computed == 1;
 }
 
 /* Whether its reader's slowness alone keeps it where it is. */
@@ -185,7 +190,7 @@ static void evict(struct scheduler *s, struct sched_entry *e, struct budget *b)
     assert(e->n_planned == 0 && e->n_shared <= e->n_blocks);
     b->blocks += e->n_blocks - e->n_shared;
     e->n_blocks = e->n_shared = 0;
-    e->n_computed = 0;
+    e->n_computed = e->n_draft = 0;
     stop_running(s, e);
     wait_in_order(s, e);
     s->plan.evicted[s->plan.n_evicted++] = e;
@@ -223,7 +228,7 @@ static void plan_decodes(struct scheduler *s, struct budget *b)
     for (uint32_t i = 0; i < s->n_running;) {
         struct sched_entry *e = s->running[i];
         uint32_t n = chunk_of(e, b);
-        if (e->n_tokens - e->n_computed == 1 && n == 1) {
+        if (is_decode(e) && n == 1) {
             uint32_t all = blocks_for(s, e->n_computed + 1);
             uint32_t need = all > e->n_blocks ? all - e->n_blocks : 0;
             if (make_room(s, need, e, b)) {
@@ -244,7 +249,7 @@ static void plan_chunks(struct scheduler *s, struct budget *b)
 {
     for (uint32_t i = 0; i < s->n_running; i++) {
         struct sched_entry *e = s->running[i];
-        if (e->n_planned > 0 || e->n_tokens - e->n_computed == 1)
+        if (e->n_planned > 0 || is_decode(e))
             continue;
         struct budget share =
             share_of(b, i + 1 < s->n_running || s->n_waiting > 0);
@@ -303,6 +308,49 @@ static void plan_leftovers(struct scheduler *s, struct budget *b)
     }
 }
 
+/* Nobody has more use for the time: no prompt is computed, and nobody waits but
+ * for a place. */
+static bool is_time_for_drafts(const struct scheduler *s)
+{
+    bool idle = s->plan.n_evicted == 0 && s->plan.n_admitted == 0 &&
+                (s->n_waiting == 0 || s->n_running == s->limits.max_running);
+    for (uint32_t i = 0; i < s->plan.n_items && idle; i++)
+        idle = is_decode(s->plan.items[i]);
+    return idle;
+}
+
+/* Most guesses that a planned decode can have. */
+static uint32_t draft_of(const struct scheduler *s, const struct sched_entry *e,
+                         const struct budget *b)
+{
+    uint32_t n = smaller(e->n_draft, smaller(b->tokens, b->rows));
+    n = smaller(n, *e->room);
+    uint32_t spare = b->blocks > s->n_running ? b->blocks - s->n_running : 0;
+    uint64_t positions =
+        ((uint64_t)e->n_blocks + spare) * s->limits.block_tokens;
+    uint64_t fit = positions - e->n_computed - 1;
+    return fit < n ? (uint32_t)fit : n;
+}
+
+static void plan_drafts(struct scheduler *s, struct budget *b)
+{
+    uint32_t places = is_time_for_drafts(s) ? s->limits.max_drafts : 0;
+    for (uint32_t i = 0; i < s->plan.n_items; i++) {
+        struct sched_entry *e = s->plan.items[i];
+        e->n_draft = places > 0 && is_decode(e) ? draft_of(s, e, b) : 0;
+        if (e->n_draft == 0)
+            continue;
+        uint32_t all = blocks_for(s, e->n_computed + 1 + e->n_draft);
+        if (all > e->n_blocks) {
+            b->blocks -= all - e->n_blocks;
+            e->n_blocks = all;
+        }
+        unspend(e, b);
+        spend(e, 1 + e->n_draft, b);
+        places--;
+    }
+}
+
 const struct plan *scheduler_plan(struct scheduler *s, uint32_t free_blocks)
 {
     struct budget b = {
@@ -320,5 +368,6 @@ const struct plan *scheduler_plan(struct scheduler *s, uint32_t free_blocks)
     if (s->plan.n_evicted == 0)
         plan_admissions(s, &b);
     plan_leftovers(s, &b);
+    plan_drafts(s, &b);
     return &s->plan;
 }

@@ -20,7 +20,10 @@
  *     for each running entry; the first that does not fit ends it (no
  *     overtaking, except of those whose reader is slow), and a step that
  *     evicted for want of blocks admits none;
- *   - then what is left of the budgets goes to the planned chunks, in order.
+ *   - then what is left of the budgets goes to the planned chunks, in order;
+ *   - and if there are only decodes, and nobody waits who could be helped, each
+ *     takes in order what it would like to draft, as far as budgets, rings,
+ *     max_drafts and blocks (a spare one for each running entry stays) go.
  * So a chunk never waits for blocks, and the first entry in order that may
  * move is in every plan while it runs.
  *
@@ -39,6 +42,7 @@ struct sched_limits {
     uint32_t max_tokens;   /* per plan, at least max_running */
     uint32_t max_rows;     /* logit rows per plan, at least max_running */
     uint32_t block_tokens; /* positions in one cache block */
+    uint32_t max_drafts;   /* entries with a draft per plan */
 };
 
 /* A sequence as the scheduler sees it; sits inside the sequence. */
@@ -54,12 +58,16 @@ struct sched_entry {
     uint32_t n_shared;   /* blocks it need not take when admitted, and will not
                             give back when evicted (which zeroes it) */
     uint32_t first_row;  /* tokens from here on give a logit row each */
+    uint32_t n_draft;    /* of a decode, set before every plan: guesses that it
+                            would like computed behind its token; the plan
+                            leaves what it has taken, 0 for all others */
     uint32_t *room;      /* events its job can take, shared by the job's
                             entries, set before every plan and spent by it: one
                             per row and one for a possible end */
     /* The scheduler's own. */
     uint32_t n_blocks;  /* held, after the plan is carried out */
-    uint32_t n_planned; /* tokens of this plan; 0: not in it */
+    uint32_t n_planned; /* tokens of this plan, a draft included; 0: not in
+                           it */
     uint32_t n_rows;
     enum { SCHED_OUT, SCHED_WAITING, SCHED_RUNNING } where;
     struct list node; /* in the waiting list */
@@ -68,7 +76,7 @@ struct sched_entry {
 /* Valid until the next call on the scheduler.  To be carried out in this order:
  * evicted entries give their blocks back, admitted ones start from n_computed
  * with n_shared blocks, items get room for n_computed + n_planned (admitted:
- * n_tokens). */
+ * n_tokens).  The engine adds to n_computed what of a draft was right. */
 struct plan {
     struct sched_entry **evicted;  /* [n_evicted]; they wait again */
     struct sched_entry **admitted; /* [n_admitted]; they are items too */

@@ -7,13 +7,14 @@
 #include "server/engine/job_state.h"
 
 static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
-                         struct err *err)
+                         uint32_t n_draft, struct err *err)
 {
     seq->job = job;
     seq->choice = choice;
     seq->cache.slot = CACHE_NO_SLOT;
     seq->n_scored = 1;
     detok_init(&seq->detok);
+    drafter_init(&seq->drafter, n_draft);
     stop_init(&seq->stop, &job->state->stop);
     const uint32_t n = job->n_prompt + job->max_tokens;
     seq->tokens = mem_realloc_array(NULL, n, sizeof *seq->tokens);
@@ -23,7 +24,7 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
     return cache_seq_init(&seq->cache, n, err);
 }
 
-int sequences_new(struct job *job, struct err *err)
+int sequences_new(struct job *job, uint32_t n_draft, struct err *err)
 {
     struct sequence *seqs = mem_calloc(job->n_choices, sizeof *seqs);
     job->state->seqs = seqs;
@@ -32,7 +33,7 @@ int sequences_new(struct job *job, struct err *err)
     int rc = 0;
     for (uint32_t i = 0; i < job->n_choices; i++) {
         if (rc == 0)
-            rc = sequence_init(&seqs[i], job, i, err);
+            rc = sequence_init(&seqs[i], job, i, n_draft, err);
         else
             seqs[i].cache.slot = CACHE_NO_SLOT;
     }
@@ -68,6 +69,19 @@ void sequence_aim(struct sequence *seq)
     seq->sched.n_tokens = n;
     /* The row of token i predicts token i + 1. */
     seq->sched.first_row = has_prompt_to_score(seq) ? seq->n_scored - 1 : n - 1;
+}
+
+void sequence_draft(struct sequence *seq)
+{
+    const struct job *job = seq->job;
+    struct sched_entry *s = &seq->sched;
+    /* The last token of a reply is drawn and never computed. */
+    s->n_draft = 0;
+    if (s->n_tokens - s->n_computed == 1 && seq->n_output > 0 &&
+        job->max_tokens > seq->n_output + 1)
+        s->n_draft = drafter_draft(&seq->drafter, seq->tokens + s->n_tokens,
+                                   job->max_tokens - seq->n_output - 1,
+                                   seq->tokens, s->n_tokens);
 }
 
 bool sequence_is_empty(const struct sequence *seq)

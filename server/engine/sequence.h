@@ -17,6 +17,7 @@
 #include "model/cache/cache.h"
 #include "model/text/detok.h"
 #include "model/text/stop.h"
+#include "server/engine/draft.h"
 #include "server/engine/job.h"
 #include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
@@ -26,7 +27,8 @@ struct sequence {
     struct job *job; /* borrowed: the job owns its sequences */
     uint32_t choice;
     struct cache_seq cache;
-    token_id *tokens; /* [n_prompt + max_tokens], owned: prompt, output */
+    token_id *tokens; /* [n_prompt + max_tokens], owned: prompt, output, and
+                         during a step what may come next */
     uint32_t n_output;
     uint32_t n_kept;   /* tokens whose keys and values are in its blocks; those
                           from sched.n_computed on run again for the columns */
@@ -36,17 +38,23 @@ struct sequence {
                           (which has none) included */
     struct detok detok;
     struct stop stop;
+    struct drafter drafter;
     struct timeline times;
     bool ended;
 };
 
-/* The sequences of a job, in job->state->seqs; its stop set must be ready.  Any
- * thread that owns the job.  -ERR_NOMEM leaves none. */
-int sequences_new(struct job *job, struct err *err);
+/* The sequences of a job, in job->state->seqs; its stop set must be ready. They
+ * guess n_draft tokens ahead at most.  Any thread that owns the job.
+ * -ERR_NOMEM leaves none. */
+int sequences_new(struct job *job, uint32_t n_draft, struct err *err);
 void sequences_free(struct job *job); /* none is fine */
 
 /* Sets what the scheduler is to compute from what has been said so far. */
 void sequence_aim(struct sequence *seq);
+
+/* Says what may come next, before a plan of a running sequence: writes it
+ * behind its tokens and sets sched.n_draft. */
+void sequence_draft(struct sequence *seq);
 
 /* Nothing to compute at all: no reply wanted and no prompt logprob to tell. */
 bool sequence_is_empty(const struct sequence *seq);

@@ -217,12 +217,50 @@ static void fill_batch(struct engine *e, const struct plan *plan)
         int rc =
             cache_reserve(cache, &seq->cache, s->n_computed + s->n_planned);
         assert(rc == CACHE_OK);
-        bool added = batch_add_resumed(
-            e->batch, &seq->cache, seq->tokens + s->n_computed, s->n_planned,
-            s->n_computed, s->n_rows, share_n_replay(seq));
+        const token_id *tokens = seq->tokens + s->n_computed;
+        bool added = s->n_draft > 0
+                         ? batch_add_draft(e->batch, &seq->cache, tokens,
+                                           s->n_planned, s->n_computed)
+                         : batch_add_resumed(e->batch, &seq->cache, tokens,
+                                             s->n_planned, s->n_computed,
+                                             s->n_rows, share_n_replay(seq));
         assert(added);
         (void)rc, (void)added;
     }
+}
+
+/* Draws from one row after the other, as if each token were computed by itself,
+ * until one is drawn that the next row was not computed for.  How much of the
+ * draft was right. */
+static uint32_t read_draft(struct engine *e, struct sequence *seq,
+                           const struct batch_slice *slice)
+{
+    uint32_t n_accepted = 0;
+    for (uint32_t r = 0; r < slice->n_logits && !seq->ended; r++) {
+        uint32_t at = seq->sched.n_tokens + r, n_before = seq->n_output;
+        token_id guess = r < seq->sched.n_draft ? seq->tokens[at] : TOKEN_NONE;
+        emit_token(&e->emitter, seq, batch_logits(e->batch, slice, r));
+        if (seq->n_output == n_before || seq->tokens[at] != guess)
+            break;
+        n_accepted++;
+    }
+    return n_accepted;
+}
+
+/* A slice with a draft: afterwards cache and columns are those of the tokens
+ * that were right. */
+static void take_draft(struct engine *e, struct sequence *seq,
+                       const struct batch_slice *slice, uint32_t n_decodes)
+{
+    struct sched_entry *s = &seq->sched;
+    uint32_t n_accepted = read_draft(e, seq, slice);
+    drafter_learn(&seq->drafter, s->n_draft, n_accepted);
+    drafter_judge(&seq->drafter,
+                  pace_draft_pays(&e->pace, n_decodes, seq->drafter.accepted));
+    observe_draft(&e->seen, s->n_draft, n_accepted);
+    s->n_planned = 1 + n_accepted;
+    if (!seq->ended && n_accepted < s->n_draft)
+        e->model.rewind(e->model.ctx, slice, s->n_planned);
 }
 
 /* What one sequence has to say about its rows. */
@@ -249,19 +287,25 @@ static bool is_worth_remembering(const struct sequence *seq)
            (before < seq->job->n_prompt && n >= seq->job->n_prompt);
 }
 
-static void read_batch(struct engine *e, const struct plan *plan)
+static void read_batch(struct engine *e, const struct plan *plan,
+                       uint32_t n_decodes)
 {
     uint64_t n_drawn = 0, n_prompt = 0;
     for (uint32_t i = 0; i < plan->n_items; i++) {
         struct sequence *seq = sequence_of(plan->items[i]);
         uint32_t n_before = seq->n_output;
+        const struct batch_slice *slice = &e->batch->slices[i];
+        if (seq->sched.n_draft > 0)
+            take_draft(e, seq, slice, n_decodes);
+        else
+            read_rows(e, seq, slice);
         seq->sched.n_computed += seq->sched.n_planned;
         if (seq->n_kept < seq->sched.n_computed)
             seq->n_kept = seq->sched.n_computed;
-        read_rows(e, seq, &e->batch->slices[i]);
         observe_tokens(&e->seen, seq, seq->n_output - n_before);
         n_drawn += seq->n_output - n_before;
-        n_prompt += seq->sched.n_planned - (n_before > 0 ? 1 : 0);
+        if (seq->sched.n_draft == 0)
+            n_prompt += seq->sched.n_planned - (n_before > 0 ? 1 : 0);
         if (!seq->ended && is_worth_remembering(seq))
             share_remember(&e->sharing, seq);
         if (seq->choice == 0 && seq->n_kept >= seq->job->n_prompt)
@@ -278,17 +322,29 @@ static void read_batch(struct engine *e, const struct plan *plan)
 /* Forward and what it says, timed for the steps to come. */
 static void compute(struct engine *e, const struct plan *plan)
 {
-    uint32_t n_decodes = 0;
-    for (uint32_t i = 0; i < plan->n_items; i++)
-        n_decodes += plan->items[i]->n_planned == 1;
-    const uint32_t n_prompt = e->batch->n_tokens - n_decodes;
+    uint32_t n_decodes = 0, n_draft = 0;
+    for (uint32_t i = 0; i < plan->n_items; i++) {
+        n_decodes += plan->items[i]->n_planned == 1 + plan->items[i]->n_draft;
+        n_draft += plan->items[i]->n_draft;
+    }
+    const uint32_t n_prompt = e->batch->n_tokens - n_decodes - n_draft;
     const uint64_t start = clock_now_us();
     e->model.forward(e->model.ctx, e->batch);
-    read_batch(e, plan);
+    read_batch(e, plan, n_decodes);
     const uint64_t end = clock_now_us();
-    pace_learn(&e->pace, end - start, n_decodes, n_prompt);
+    if (n_draft > 0)
+        pace_learn_draft(&e->pace, end - start, n_draft);
+    else
+        pace_learn(&e->pace, end - start, n_decodes, n_prompt);
     engine_count(&e->count.steps, 1);
     atomic_store_explicit(&e->count.last_step_us, end, memory_order_relaxed);
+}
+
+/* Before a plan: what the running ones would try. */
+static void draft(struct engine *e)
+{
+    for (uint32_t i = 0; i < e->scheduler.n_running; i++)
+        sequence_draft(sequence_of(e->scheduler.running[i]));
 }
 
 /* False when there was nothing to compute. */
@@ -297,6 +353,7 @@ static bool step(struct engine *e)
     receive(e);
     alloc_forbid("engine step");
     measure_room(e);
+    draft(e);
     share_before_plan(&e->sharing, &e->scheduler);
     e->scheduler.mixed_tokens = pace_prompt_tokens(&e->pace, LEAST_MIXED_TOKENS,
                                                    e->options.max_step_tokens);

@@ -84,6 +84,8 @@ static void answer(struct fake_model *m, const struct cache_seq *seq,
         logits[i] = (float)(r >> 40) * 0x1.0p-21f - 4.0f;
     }
     logits[FAKE_POISON] = -INFINITY;
+    if (*kept_at(m, seq, 0) == FAKE_LOOP && last > FAKE_LOOP_TOKENS)
+        logits[*kept_at(m, seq, last + 1 - FAKE_LOOP_TOKENS)] += 6.0f;
     if (*kept_at(m, seq, 0) == FAKE_COUNT)
         logits[(uint32_t)(*kept_at(m, seq, last) + 1) % FAKE_N_VOCAB] = 50.0f;
     if (poisoned)
@@ -100,6 +102,15 @@ static void forward(void *ctx, struct batch *b)
         for (uint32_t r = 0; r < s->n_logits; r++)
             answer(m, s->seq, end - s->n_logits + r, batch_logits(b, s, r));
     }
+}
+
+/* The keys of the wrong tokens stay where they are, as in a real cache. */
+static void rewind_slice(void *ctx, const struct batch_slice *slice,
+                         uint32_t n_kept)
+{
+    assert(slice->trail < BATCH_MAX_DRAFTS);
+    assert(n_kept >= 1 && n_kept < slice->n_tokens);
+    columns_of(ctx, slice->seq)->next = (float)(slice->position + n_kept);
 }
 
 static const char *token_bytes(void *ctx, token_id id, size_t *n)
@@ -143,6 +154,7 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
     };
     *m = (struct fake_model){.face = {
                                  .forward = forward,
+                                 .rewind = rewind_slice,
                                  .token_bytes = token_bytes,
                                  .is_special = is_special,
                                  .ctx = m,

@@ -10,7 +10,10 @@
 #include "server/engine/engine.h"
 
 /* The vocabulary. */
-#define FAKE_EOS 0    /* special */
+#define FAKE_EOS 0 /* special */
+#define FAKE_LOOP                                                              \
+    1                 /* as first token: what stood FAKE_LOOP_TOKENS before is \
+                         said again, most of the time */
 #define FAKE_POISON 2 /* any sequence with it has NaN logits */
 #define FAKE_COUNT                                                           \
     3                  /* as first token: each token is followed by the next \
@@ -22,6 +25,7 @@
 #define FAKE_BYTES 48 /* "--", and so on */
 #define FAKE_N_VOCAB 64u
 #define FAKE_REPLAY 5u
+#define FAKE_LOOP_TOKENS 7u
 
 struct fake_model {
     struct engine_model face; /* give this to engine_new_with */

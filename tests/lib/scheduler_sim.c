@@ -27,6 +27,7 @@ struct sim_entry {
     bool pins_next;             /* and one more, until it is admitted */
     uint32_t n_prompt, n_final; /* tokens at the start, and at the end */
     uint32_t room, room_before, computed_before;
+    uint32_t wanted_draft;
     bool scores; /* wants a row for every prompt token */
 };
 
@@ -239,6 +240,12 @@ static void look_before(struct sim *sim)
         e->was_decode =
             e->was_running && e->sched.n_tokens - e->sched.n_computed == 1;
         e->in_plan = e->went = false;
+        /* As many as its end allows, or fewer: nothing of chance is needed. */
+        e->sched.n_draft = e->was_decode && !e->scores
+                               ? smaller(e->n_final - e->sched.n_tokens,
+                                         (uint32_t)(sim->number + e->room) % 7)
+                               : 0;
+        e->wanted_draft = e->sched.n_draft;
         e->room_before = e->room;
         e->computed_before = e->sched.n_computed;
     }
@@ -286,7 +293,7 @@ static const char *carry_out(struct sim *sim, const struct plan *plan)
 
 static const char *check_items(struct sim *sim, const struct plan *plan)
 {
-    uint32_t tokens = 0, rows = 0;
+    uint32_t tokens = 0, rows = 0, drafts = 0;
     bool past_decodes = false;
     for (uint32_t i = 0; i < plan->n_items; i++) {
         struct sim_entry *e = owner(plan->items[i]);
@@ -297,8 +304,13 @@ static const char *check_items(struct sim *sim, const struct plan *plan)
         if (!e->live || e->in_plan || s->where != SCHED_RUNNING)
             return "plans one twice, or one that does not run";
         e->in_plan = true;
-        if (s->n_planned == 0 || end > s->n_tokens || n_rows != s->n_rows)
+        if (s->n_draft > e->wanted_draft ||
+            (s->n_draft > 0 && end != s->n_tokens + s->n_draft))
+            return "drafts what was not wanted";
+        if (s->n_planned == 0 || end > s->n_tokens + s->n_draft ||
+            n_rows != s->n_rows)
             return "plans no tokens, too many, or wrong rows";
+        drafts += s->n_draft > 0;
         if (n_rows > 0 && n_rows + 1 > e->room_before)
             return "overruns a ring";
         if (e->was_decode && past_decodes)
@@ -307,6 +319,10 @@ static const char *check_items(struct sim *sim, const struct plan *plan)
         tokens += s->n_planned;
         rows += s->n_rows;
     }
+    if (drafts > 0 && past_decodes)
+        return "drafts while a prompt is computed";
+    if (drafts > sim->s.limits.max_drafts)
+        return "drafts for too many";
     if (tokens > sim->s.limits.max_tokens || rows > sim->s.limits.max_rows ||
         sim->s.n_running > sim->s.limits.max_running)
         return "passes a limit";
@@ -337,7 +353,12 @@ static const char *check_left_out(struct sim *sim)
 /* What the engine does with an item after the forward. */
 static void advance(struct sim *sim, struct sim_entry *e)
 {
-    e->sched.n_computed += e->sched.n_planned;
+    uint32_t n_wrong = 0;
+    if (e->sched.n_draft > 0) /* some were right */
+        n_wrong = (uint32_t)(sim->number + e->sched.n_tokens) %
+                  (e->sched.n_draft + 1);
+    e->sched.n_computed += e->sched.n_planned - n_wrong;
+    e->sched.n_tokens += e->sched.n_draft - n_wrong;
     if (e->sched.n_computed < e->sched.n_tokens) {
         if (e->scores && e->sched.first_row < e->sched.n_computed)
             e->sched.first_row = e->sched.n_computed;
@@ -434,6 +455,7 @@ const char *scheduler_sim_run(const uint8_t *bytes, size_t n)
     limits.max_running = byte(&sim) % 12 + 1;
     limits.max_tokens = limits.max_running + byte(&sim) % 40;
     limits.max_rows = limits.max_running + byte(&sim) % 8;
+    limits.max_drafts = limits.max_rows % 5;
     sim.total = sim.unused = byte(&sim) % 80 + 1;
     if (scheduler_init(&sim.s, &limits, NULL) != 0)
         return NULL;

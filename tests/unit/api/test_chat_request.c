@@ -97,6 +97,11 @@ TEST(a_wrong_value_is_refused_by_name)
         {"\"max_tokens\":4294967296", "max_tokens"},
         {"\"max_completion_tokens\":0", "max_completion_tokens"},
         {"\"min_tokens\":-1", "min_tokens"},
+        {"\"speculative.n_max\":-1", "speculative.n_max"},
+        {"\"speculative.n_max\":17", "speculative.n_max"},
+        {"\"speculative.n_max\":2.5", "speculative.n_max"},
+        {"\"speculative.n_max\":\"4\"", "speculative.n_max"},
+        {"\"speculative.n_max\":true", "speculative.n_max"},
         {"\"max_tokens\":3,\"min_tokens\":4", "min_tokens"},
         {"\"priority\":1e3", "priority"},
         {"\"priority\":2147483648", "priority"},
@@ -301,9 +306,9 @@ TEST(sampling_fields_arrive)
                   "\"continuous_usage_stats\":true},\"logprobs\":true,"
                   "\"top_logprobs\":20,\"model\":\"m\",\"cache_salt\":\"s\","
                   "\"cache_prompt\":false,\"include_stop_str_in_output\":true,"
-                  "\"return_token_ids\":true");
+                  "\"return_token_ids\":true,\"speculative.n_max\":16");
     const struct sampling_fields *f = &r.sampling;
-    assert_int_equal(f->has, (1u << 9) - 1);
+    assert_int_equal(f->has, (1u << 10) - 1);
     assert_true(f->temperature == 0.5f && f->top_p == 0.0f);
     assert_true(f->repetition_penalty == 1.5f);
     assert_int_equal(f->top_k, 0);
@@ -322,6 +327,7 @@ TEST(sampling_fields_arrive)
                 f->continuous_usage && f->include_stop && f->return_token_ids &&
                 !f->skip_special);
     assert_int_equal(f->priority, -3);
+    assert_int_equal(f->n_draft, 16);
     assert_string_equal(f->cache_salt, "s");
     assert_true(f->no_prefix);
     assert_true(r.want_logprobs);

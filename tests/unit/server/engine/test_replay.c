@@ -75,7 +75,7 @@ static void check_reply(const char *what, uint32_t i, const struct heard *h)
 static void say_from_nothing(struct model *m, uint32_t n_cases)
 {
     const struct engine_options options = {.max_sequences = CROWD,
-                                           .max_queue = CROWD};
+                                           .max_queue = 2 * CROWD};
     struct rig rig;
     rig_init_model(&rig, m, &options);
     for (uint32_t i = 0; i < n_cases; i++) {
@@ -95,7 +95,7 @@ static uint64_t say_with_cache(const char *what, struct model *m,
                                uint32_t n_cases, uint32_t crowd)
 {
     const struct engine_options options = {
-        .max_sequences = CROWD, .max_queue = CROWD, .prefix_cache = true};
+        .max_sequences = CROWD, .max_queue = 2 * CROWD, .prefix_cache = true};
     struct rig rig;
     rig_init_model(&rig, m, &options);
     for (uint32_t first = 0; first < n_cases; first += crowd) {

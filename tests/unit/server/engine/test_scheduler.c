@@ -23,7 +23,7 @@ TEST(evicts_the_youngest_and_lets_it_start_again)
 {
     UNUSED_STATE;
     struct scheduler s;
-    const struct sched_limits limits = {4, 64, 8, 4};
+    const struct sched_limits limits = {4, 64, 8, 4, 0};
     assert_int_equal(scheduler_init(&s, &limits, NULL), 0);
     uint32_t room = 100;
     struct sched_entry e[2];
@@ -60,7 +60,7 @@ TEST(what_is_shared_is_neither_taken_nor_given_back)
 {
     UNUSED_STATE;
     struct scheduler s;
-    const struct sched_limits limits = {4, 64, 8, 4};
+    const struct sched_limits limits = {4, 64, 8, 4, 0};
     assert_int_equal(scheduler_init(&s, &limits, NULL), 0);
     uint32_t room = 100;
     struct sched_entry e[3];
@@ -99,7 +99,7 @@ TEST(a_short_prompt_passes_through_beside_a_long_one)
 {
     UNUSED_STATE;
     struct scheduler s;
-    const struct sched_limits limits = {4, 128, 8, 4};
+    const struct sched_limits limits = {4, 128, 8, 4, 0};
     assert_int_equal(scheduler_init(&s, &limits, NULL), 0);
     uint32_t room = 100;
     struct sched_entry e[2];
@@ -128,8 +128,8 @@ TEST(refuses_limits_that_could_starve)
 {
     UNUSED_STATE;
     struct scheduler s;
-    const struct sched_limits few_tokens = {4, 3, 8, 4};
-    const struct sched_limits few_rows = {4, 64, 3, 4};
+    const struct sched_limits few_tokens = {4, 3, 8, 4, 0};
+    const struct sched_limits few_rows = {4, 64, 3, 4, 0};
     assert_int_not_equal(scheduler_init(&s, &few_tokens, NULL), 0);
     assert_int_not_equal(scheduler_init(&s, &few_rows, NULL), 0);
 }
