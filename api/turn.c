@@ -230,6 +230,7 @@ static int make_jobs(struct turn *t)
         tj->number = i;
         if (tj->job->cache_salt == 0)
             tj->job->cache_salt = t->tenant;
+        tj->job->tenant = t->tenant;
         tj->job->on_event = on_event;
         tj->job->user = tj;
     }

@@ -66,6 +66,8 @@ static void take_in(struct engine *e, struct job *job)
         }
         seq->sched.priority = job->priority;
         seq->sched.number = e->next_number++;
+        seq->sched.tenant = job->tenant;
+        seq->sched.keeps = e->sharing.on && !job->no_prefix;
         seq->sched.room = &st->room;
         if (i == 0 || !share_saves_choices(&e->sharing, job))
             join(e, seq);
@@ -297,6 +299,7 @@ static bool step(struct engine *e)
     receive(e);
     alloc_forbid("engine step");
     measure_room(e);
+    scheduler_choose(&e->scheduler);
     share_before_plan(&e->sharing, &e->scheduler);
     e->scheduler.mixed_tokens = pace_prompt_tokens(&e->pace, LEAST_MIXED_TOKENS,
                                                    e->options.max_step_tokens);

@@ -6,6 +6,12 @@
 #include "server/engine/scheduler.h"
 #include "tests/lib/scheduler_sim.h"
 
+static const struct plan *plan_with(struct scheduler *s, uint32_t n_blocks)
+{
+    scheduler_choose(s);
+    return scheduler_plan(s, n_blocks);
+}
+
 TEST(keeps_its_promises_under_random_operations)
 {
     UNUSED_STATE;
@@ -35,21 +41,21 @@ TEST(evicts_the_youngest_and_lets_it_start_again)
         e[i].room = &room;
         scheduler_add(&s, &e[i]);
     }
-    const struct plan *plan = scheduler_plan(&s, 4);
+    const struct plan *plan = plan_with(&s, 4);
     assert_int_equal(plan->n_admitted, 2);
     for (uint32_t i = 0; i < 2; i++) {
         e[i].n_computed = 4;
         e[i].n_tokens = 5;
         e[i].first_row = 4;
     }
-    plan = scheduler_plan(&s, 0);
+    plan = plan_with(&s, 0);
     assert_int_equal(plan->n_evicted, 1);
     assert_ptr_equal(plan->evicted[0], &e[1]);
     assert_int_equal(plan->n_items, 1);
     assert_ptr_equal(plan->items[0], &e[0]);
     assert_int_equal(e[1].n_computed, 0);
     scheduler_remove(&s, &e[0]);
-    plan = scheduler_plan(&s, 4);
+    plan = plan_with(&s, 4);
     assert_int_equal(plan->n_admitted, 1);
     assert_int_equal(e[1].n_planned, 5);
     assert_int_equal(e[1].n_rows, 1);
@@ -75,7 +81,7 @@ TEST(what_is_shared_is_neither_taken_nor_given_back)
         e[i].n_computed = i == 1 ? 0 : 6;
     }
     /* 1 + 3 + 1 blocks and a spare one for each before. */
-    const struct plan *plan = scheduler_plan(&s, 6);
+    const struct plan *plan = plan_with(&s, 6);
     assert_int_equal(plan->n_admitted, 2);
     assert_int_equal(e[0].n_planned, 6);
     assert_int_equal(e[0].n_blocks, 3);
@@ -86,10 +92,10 @@ TEST(what_is_shared_is_neither_taken_nor_given_back)
         e[i].first_row = 12;
     }
     e[1].n_shared = 3; /* it has nothing to give */
-    plan = scheduler_plan(&s, 0);
+    plan = plan_with(&s, 0);
     assert_int_equal(plan->n_evicted, 2);
     assert_int_equal(plan->n_items, 0);
-    plan = scheduler_plan(&s, 4);
+    plan = plan_with(&s, 4);
     assert_int_equal(plan->n_admitted, 1);
     assert_int_equal(e[0].n_planned, 13);
     scheduler_deinit(&s);
@@ -111,14 +117,14 @@ TEST(a_short_prompt_passes_through_beside_a_long_one)
         e[i].room = &room;
         scheduler_add(&s, &e[i]);
     }
-    const struct plan *plan = scheduler_plan(&s, 100000);
+    const struct plan *plan = plan_with(&s, 100000);
     assert_int_equal(plan->n_items, 2);
     assert_int_equal(e[0].n_planned, 128 - 40);
     assert_int_equal(e[1].n_planned, 40);
     assert_int_equal(e[1].n_rows, 1);
     e[0].n_computed = e[0].n_planned;
     scheduler_remove(&s, &e[1]);
-    plan = scheduler_plan(&s, 90000);
+    plan = plan_with(&s, 90000);
     assert_int_equal(plan->n_items, 1);
     assert_int_equal(e[0].n_planned, 128);
     scheduler_deinit(&s);
