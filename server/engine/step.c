@@ -13,8 +13,8 @@
 #include "server/engine/job_state.h"
 #include "server/engine/sequence.h"
 
-#define LEAST_MIXED_TOKENS 16u /* fewer waste the weights they read */
-#define STALLED_LOOK_MS 50u    /* how late a stalled job meets its deadline */
+#define LEAST_MIXED_TOKENS 8u /* fewer waste the weights they read */
+#define STALLED_LOOK_MS 50u   /* how late a stalled job meets its deadline */
 
 static struct sequence *sequence_of(struct sched_entry *entry)
 {
