@@ -20,6 +20,7 @@ struct turn_job {
     struct job *job; /* one reference is the turn's */
     uint32_t number; /* of its prompt */
     bool submitted;
+    uint32_t n_open; /* of a submitted one: choices that have not ended */
     bool counted; /* its prompt is in the usage */
 };
 
@@ -38,7 +39,8 @@ struct turn {
     struct chat_request chat;
     struct completion_request completion;
     struct speech_options speech;
-    int rc; /* of the preparation, with err */
+    uint32_t n_own; /* jobs its key had when it was refused for them */
+    int rc;         /* of the preparation, with err */
     struct err err;
     struct turn_job *jobs; /* owned; [n_jobs] */
     uint32_t n_jobs;
