@@ -176,8 +176,8 @@ static void hear_id(struct choice *c, token_id id)
     buf_printf(&c->ids, c->ids.len > 0 ? ",%d" : "%d", id);
 }
 
-static void hear_finish(struct turn *t, struct turn_job *tj,
-                        struct choice *c, const struct job_event *e)
+static void hear_finish(struct turn *t, struct turn_job *tj, struct choice *c,
+                        const struct job_event *e)
 {
     const struct sampling_fields *f = fields(t);
     c->ended = true;

@@ -21,7 +21,7 @@ struct turn_job {
     uint32_t number; /* of its prompt */
     bool submitted;
     uint32_t n_open; /* of a submitted one: choices that have not ended */
-    bool counted; /* its prompt is in the usage */
+    bool counted;    /* its prompt is in the usage */
 };
 
 struct turn {

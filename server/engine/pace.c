@@ -10,7 +10,8 @@
 #include "server/engine/pace.h"
 
 #define WEIGHT 0.125
-#define LEAST_SPREAD 0.2 /* of n about its mean, below which no slope is seen \
+#define LEAST_SPREAD                                                          \
+    0.2                  /* of n about its mean, below which no slope is seen \
                           */
 #define LEAST_SLOPE 0.25 /* of the mean cost of a token */
 
