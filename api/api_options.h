@@ -13,6 +13,8 @@ struct api_options {
     bool strict_model_name;      /* another name in a request is 404 */
     const char *api_key;         /* one key, or several with commas; or NULL */
     const char *api_key_file;    /* one key a line, # comments; or NULL */
+    uint32_t max_per_key;        /* jobs of one key (without keys: of all) that
+                                    have not ended; 0: no limit */
     uint32_t default_max_tokens; /* chat requests that name none; 0: the rest
                                     of the context */
     uint32_t ping_ms;            /* ": ping" while a stream waits; 0: 10000 */

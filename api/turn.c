@@ -60,8 +60,11 @@ static void turn_free(struct turn *t)
 }
 
 /* Where only time helps, the engine knows how much of it. */
-static uint32_t retry_s(const struct api *api, const struct err *err)
+static uint32_t retry_s(const struct turn *t, const struct err *err)
 {
+    const struct api *api = t->api;
+    if (t->n_own > 0)
+        return engine_retry_own_s(api->engine, t->n_own);
     bool is_full = err->class_ == ERR_BUSY;
     bool is_late = err->class_ == ERR_UNAVAILABLE && api->phase == API_SERVING;
     return is_full || is_late ? engine_retry_s(api->engine) : 0;
@@ -71,7 +74,7 @@ static uint32_t retry_s(const struct api *api, const struct err *err)
 static void turn_fail(struct turn *t, const struct err *err)
 {
     if (!t->began) {
-        error_reply_later(t->ex, err, retry_s(t->api, err));
+        error_reply_later(t->ex, err, retry_s(t, err));
     } else {
         buf_clear(&t->out);
         buf_clear(&t->json);
@@ -230,6 +233,7 @@ static int make_jobs(struct turn *t)
         tj->number = i;
         if (tj->job->cache_salt == 0)
             tj->job->cache_salt = t->tenant;
+        tj->job->tenant = t->tenant;
         tj->job->on_event = on_event;
         tj->job->user = tj;
     }
@@ -267,15 +271,49 @@ static void prepare_on_pool(void *user)
         t->rc = make_choices(t);
 }
 
+/* Looking at all turns leaves no count that could be wrong. */
+static uint32_t jobs_of(const struct api *api, uint64_t tenant)
+{
+    uint32_t n = 0;
+    for (struct list *at = api->turns.next; at != &api->turns; at = at->next) {
+        const struct turn *t = list_owner(at, struct turn, node);
+        if (t->preparing || t->tenant != tenant)
+            continue; /* the pool has the one */
+        for (uint32_t i = 0; i < t->n_jobs; i++)
+            n += t->jobs[i].submitted && t->jobs[i].n_open > 0;
+    }
+    return n;
+}
+
+static int check_share(struct turn *t)
+{
+    const uint32_t most = t->api->options->max_per_key;
+    if (most == 0)
+        return 0;
+    if (t->n_jobs > most)
+        return err_field(&t->err, "prompt",
+                         "the request has %u prompts, but a key may have %u "
+                         "at once (max-per-key)",
+                         t->n_jobs, most);
+    uint32_t n = jobs_of(t->api, t->tenant);
+    if (n + t->n_jobs <= most)
+        return 0;
+    t->n_own = n;
+    return err_set(&t->err, ERR_BUSY,
+                   "%u requests of this key are being served or wait, no more "
+                   "than %u are taken (max-per-key)",
+                   n, most);
+}
+
 static int submit(struct turn *t)
 {
-    for (uint32_t i = 0; i < t->n_jobs; i++) {
-        int rc = engine_submit(t->api->engine, t->jobs[i].job, &t->err);
-        if (rc != 0)
-            return rc;
-        t->jobs[i].submitted = true;
+    int rc = check_share(t);
+    for (uint32_t i = 0; rc == 0 && i < t->n_jobs; i++) {
+        rc = engine_submit(t->api->engine, t->jobs[i].job, &t->err);
+        t->jobs[i].submitted = rc == 0;
+        t->jobs[i].n_open = t->jobs[i].job->n_choices;
     }
-    return 0;
+    return rc;
 }
 
 static void prepared(void *user)

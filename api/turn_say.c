@@ -176,13 +176,14 @@ static void hear_id(struct choice *c, token_id id)
     buf_printf(&c->ids, c->ids.len > 0 ? ",%d" : "%d", id);
 }
 
-static void hear_finish(struct turn *t, const struct turn_job *tj,
-                        struct choice *c, const struct job_event *e)
+static void hear_finish(struct turn *t, struct turn_job *tj, struct choice *c,
+                        const struct job_event *e)
 {
     const struct sampling_fields *f = fields(t);
     c->ended = true;
     c->finish = e->finish;
     t->n_open--;
+    tj->n_open--;
     if (e->stop_token != TOKEN_NONE && t->answer.return_ids)
         hear_id(c, e->stop_token);
     if (e->stop_string >= 0)

@@ -20,7 +20,8 @@ struct turn_job {
     struct job *job; /* one reference is the turn's */
     uint32_t number; /* of its prompt */
     bool submitted;
-    bool counted; /* its prompt is in the usage */
+    uint32_t n_open; /* of a submitted one: choices that have not ended */
+    bool counted;    /* its prompt is in the usage */
 };
 
 struct turn {
@@ -33,11 +34,13 @@ struct turn {
     bool began;      /* the stream's headers are out */
     bool paused;     /* the reader is slow */
     bool parsed;     /* one of the requests is to be deinited */
-    uint64_t tenant; /* cache_salt of jobs whose request names none */
+    uint64_t tenant; /* of its jobs, and their cache_salt if the request names
+                        none */
     struct chat_request chat;
     struct completion_request completion;
     struct speech_options speech;
-    int rc; /* of the preparation, with err */
+    uint32_t n_own; /* jobs its key had when it was refused for them */
+    int rc;         /* of the preparation, with err */
     struct err err;
     struct turn_job *jobs; /* owned; [n_jobs] */
     uint32_t n_jobs;

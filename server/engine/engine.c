@@ -336,6 +336,11 @@ uint32_t engine_retry_s(const struct engine *e)
     return observe_retry_s(&e->seen, atomic_load(&e->n_jobs));
 }
 
+uint32_t engine_retry_own_s(const struct engine *e, uint32_t n_own)
+{
+    return observe_end_s(&e->seen, atomic_load(&e->n_jobs), n_own);
+}
+
 void engine_metrics(const struct engine *e, struct metrics_text *t)
 {
     struct engine_stats stats = engine_stats(e);

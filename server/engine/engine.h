@@ -119,6 +119,9 @@ struct engine_stats engine_stats(const struct engine *e);
  * gave its place up, had better come back.  Seconds, at least 1. */
 uint32_t engine_retry_s(const struct engine *e);
 
+/* Likewise, when one of `n_own` accepted jobs will have ended. */
+uint32_t engine_retry_own_s(const struct engine *e, uint32_t n_own);
+
 /* Any thread, lock-free: everything that observe.h counts, as text. */
 void engine_metrics(const struct engine *e, struct metrics_text *t);
 

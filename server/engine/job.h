@@ -91,9 +91,11 @@ struct job {
                                   one there */
     uint32_t n_draft;          /* tokens to guess ahead, JOB_DRAFT_MAX at most;
                                   or JOB_DRAFT_DEFAULT, the engine's option */
-    int32_t priority;         /* lower is served first, as in vLLM; then FIFO */
-    bool skip_special;        /* special tokens have no text, except: */
-    const token_id *keep_ids; /* [n_keep_ids], whose text always appears */
+    uint64_t tenant;           /* whose share of the machine it takes: a hash of
+                                  the API key; 0 is nobody's in particular */
+    int32_t priority;          /* lower is served first, as in vLLM */
+    bool skip_special;         /* special tokens have no text, except: */
+    const token_id *keep_ids;  /* [n_keep_ids], whose text always appears */
     uint32_t n_keep_ids;
     uint64_t deadline_us; /* clock_now_us() that ends it; 0 is none */
     job_event_fn *on_event;

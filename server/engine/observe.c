@@ -183,21 +183,43 @@ void observe_job_end(struct observer *o, const struct job *job)
 
 /* ---- what is told ----------------------------------------------------- */
 
-uint32_t observe_retry_s(const struct observer *o, uint32_t n_jobs)
+/* From one end to the next. */
+static uint64_t end_gap_us(const struct observer *o, uint32_t n_started)
 {
-    uint32_t n_started =
-        atomic_load_explicit(&o->n_started, memory_order_relaxed);
     uint64_t gap = get(&o->gap_us);
     uint64_t now = clock_now_us(), mark = get(&o->mark_us);
     /* Before the first end, and when the ends stay away: so many run, and none
      * has ended for so long. */
     if (n_started > 0 && now > mark && (now - mark) / n_started > gap)
         gap = (now - mark) / n_started;
-    uint64_t n_waiting = n_jobs > n_started ? n_jobs - n_started : 1;
-    uint64_t s = (gap * n_waiting + US_PER_S - 1) / US_PER_S;
+    return gap;
+}
+
+static uint32_t in_seconds(uint64_t us)
+{
+    uint64_t s = (us + US_PER_S - 1) / US_PER_S;
     if (s > RETRY_MOST_S)
         return RETRY_MOST_S;
     return s > 0 ? (uint32_t)s : 1;
+}
+
+static uint32_t started(const struct observer *o)
+{
+    return atomic_load_explicit(&o->n_started, memory_order_relaxed);
+}
+
+uint32_t observe_retry_s(const struct observer *o, uint32_t n_jobs)
+{
+    uint32_t n_started = started(o);
+    uint64_t n_waiting = n_jobs > n_started ? n_jobs - n_started : 1;
+    return in_seconds(end_gap_us(o, n_started) * n_waiting);
+}
+
+uint32_t observe_end_s(const struct observer *o, uint32_t n_jobs,
+                       uint32_t n_own)
+{
+    return in_seconds(end_gap_us(o, started(o)) * n_jobs /
+                      (n_own > 0 ? n_own : 1));
 }
 
 static void write_counters(const struct observer *o,

@@ -77,6 +77,11 @@ void observe_job_end(struct observer *o, const struct job *job);
  * started at the present pace; at least 1. */
 uint32_t observe_retry_s(const struct observer *o, uint32_t n_jobs);
 
+/* Seconds until one of `n_own` of the `n_jobs` that are in will have ended at
+ * the present pace; at least 1. */
+uint32_t observe_end_s(const struct observer *o, uint32_t n_jobs,
+                       uint32_t n_own);
+
 /* Everything as text.  Any thread; allocates in the text's buffer. */
 void observe_write(const struct observer *o, const struct engine_stats *stats,
                    struct metrics_text *t);

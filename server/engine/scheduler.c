@@ -27,12 +27,12 @@ int scheduler_init(struct scheduler *s, const struct sched_limits *limits,
                        n, limits->max_tokens, limits->max_rows);
     s->limits = *limits;
     s->mixed_tokens = limits->max_tokens;
-    list_init(&s->waiting);
     s->running = mem_calloc(n, sizeof *s->running);
+    s->chunks = mem_calloc(n, sizeof *s->chunks);
     s->plan.evicted = mem_calloc(n, sizeof *s->plan.evicted);
     s->plan.admitted = mem_calloc(n, sizeof *s->plan.admitted);
     s->plan.items = mem_calloc(n, sizeof *s->plan.items);
-    if (s->running == NULL || s->plan.evicted == NULL ||
+    if (s->running == NULL || s->chunks == NULL || s->plan.evicted == NULL ||
         s->plan.admitted == NULL || s->plan.items == NULL) {
         scheduler_deinit(s);
         return err_nomem(err, "the scheduler");
@@ -43,37 +43,28 @@ int scheduler_init(struct scheduler *s, const struct sched_limits *limits,
 void scheduler_deinit(struct scheduler *s)
 {
     mem_free(s->running);
+    mem_free(s->chunks);
     mem_free(s->plan.evicted);
     mem_free(s->plan.admitted);
     mem_free(s->plan.items);
     memset(s, 0, sizeof *s);
 }
 
-static bool before(const struct sched_entry *a, const struct sched_entry *b)
+static bool is_older(const struct sched_entry *a, const struct sched_entry *b)
 {
     if (a->priority != b->priority)
         return a->priority < b->priority;
     return a->number < b->number;
 }
 
-static void wait_in_order(struct scheduler *s, struct sched_entry *entry)
-{
-    struct list *at = s->waiting.prev;
-    while (at != &s->waiting &&
-           before(entry, list_owner(at, struct sched_entry, node)))
-        at = at->prev;
-    list_add_after(at, &entry->node);
-    entry->where = SCHED_WAITING;
-    s->n_waiting++;
-}
-
-static void run_in_order(struct scheduler *s, struct sched_entry *entry)
+static void run(struct scheduler *s, struct sched_entry *entry)
 {
     uint32_t at = s->n_running++;
-    for (; at > 0 && before(entry, s->running[at - 1]); at--)
+    for (; at > 0 && is_older(entry, s->running[at - 1]); at--)
         s->running[at] = s->running[at - 1];
     s->running[at] = entry;
     entry->where = SCHED_RUNNING;
+    queue_tenant(&s->queue, entry)->n_running++;
 }
 
 static void stop_running(struct scheduler *s, struct sched_entry *entry)
@@ -84,28 +75,27 @@ static void stop_running(struct scheduler *s, struct sched_entry *entry)
     s->n_running--;
     memmove(&s->running[at], &s->running[at + 1],
             (s->n_running - at) * sizeof *s->running);
-}
-
-static void stop_waiting(struct scheduler *s, struct sched_entry *entry)
-{
-    list_remove(&entry->node);
-    s->n_waiting--;
+    queue_tenant(&s->queue, entry)->n_running--;
 }
 
 void scheduler_add(struct scheduler *s, struct sched_entry *entry)
 {
     entry->n_computed = entry->n_shared = entry->n_blocks = 0;
     entry->n_planned = entry->n_rows = entry->n_draft = 0;
-    list_init(&entry->node);
-    wait_in_order(s, entry);
+    entry->took = entry->lost = false;
+    entry->where = SCHED_WAITING;
+    queue_add(&s->queue, entry);
+    s->n_waiting++;
 }
 
 void scheduler_remove(struct scheduler *s, struct sched_entry *entry)
 {
-    if (entry->where == SCHED_RUNNING)
+    if (entry->where == SCHED_RUNNING) {
         stop_running(s, entry);
-    else if (entry->where == SCHED_WAITING)
-        stop_waiting(s, entry);
+    } else if (entry->where == SCHED_WAITING) {
+        queue_remove(&s->queue, entry);
+        s->n_waiting--;
+    }
     entry->where = SCHED_OUT;
 }
 
@@ -192,7 +182,9 @@ static void evict(struct scheduler *s, struct sched_entry *e, struct budget *b)
     e->n_blocks = e->n_shared = 0;
     e->n_computed = e->n_draft = 0;
     stop_running(s, e);
-    wait_in_order(s, e);
+    queue_put(&s->queue, e);
+    e->where = SCHED_WAITING;
+    s->n_waiting++;
     s->plan.evicted[s->plan.n_evicted++] = e;
 }
 
@@ -207,8 +199,10 @@ static struct sched_entry *last_stalled(const struct scheduler *s)
     return NULL;
 }
 
-/* `need` free blocks for a decode; false when it had to go itself.  Whoever
- * comes after it in order has nothing planned yet. */
+/* ---- the steps of a plan ---------------------------------------------- */
+
+/* `need` free blocks for a decode; false when it had to go itself.  Whoever is
+ * younger has nothing planned yet. */
 static bool make_room(struct scheduler *s, uint32_t need,
                       struct sched_entry *asker, struct budget *b)
 {
@@ -238,24 +232,10 @@ static void plan_decodes(struct scheduler *s, struct budget *b)
             }
         }
         /* Evictions moved the others: the next is whoever follows `e`. */
-        while (i < s->n_running && !before(e, s->running[i]))
+        while (i < s->n_running && !is_older(e, s->running[i]))
             i++;
-        while (i > 0 && before(e, s->running[i - 1]))
+        while (i > 0 && is_older(e, s->running[i - 1]))
             i--;
-    }
-}
-
-static void plan_chunks(struct scheduler *s, struct budget *b)
-{
-    for (uint32_t i = 0; i < s->n_running; i++) {
-        struct sched_entry *e = s->running[i];
-        if (e->n_planned > 0 || is_decode(e))
-            continue;
-        struct budget share =
-            share_of(b, i + 1 < s->n_running || s->n_waiting > 0);
-        uint32_t n = chunk_of(e, &share);
-        if (n > 0)
-            take(s, e, n, b);
     }
 }
 
@@ -274,27 +254,61 @@ static bool find_place(struct scheduler *s, uint32_t need, struct budget *b)
     }
 }
 
-static void plan_admissions(struct scheduler *s, struct budget *b)
+/* Running entries with more than a token to compute, as they are to be
+ * served; returns how many. */
+static uint32_t order_chunks(struct scheduler *s)
 {
-    struct list *next;
-    for (struct list *at = s->waiting.next; at != &s->waiting; at = next) {
-        struct sched_entry *e = list_owner(at, struct sched_entry, node);
-        next = at->next;
-        if (*e->room < 2)
-            continue; /* it would compute only to stall again */
-        uint32_t all = blocks_for(s, e->n_tokens);
-        uint32_t need = all - e->n_shared;
-        struct budget share = share_of(b, next != &s->waiting);
-        uint32_t n = chunk_of(e, &share);
-        if (n == 0 || !find_place(s, need, b))
-            return;
-        next = at->next; /* a stalled entry may have come to wait behind it */
-        b->blocks -= need;
-        e->n_blocks = all;
-        stop_waiting(s, e);
-        run_in_order(s, e);
-        take(s, e, n, b);
-        s->plan.admitted[s->plan.n_admitted++] = e;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_running; i++) {
+        struct sched_entry *e = s->running[i];
+        if (e->n_planned > 0 || is_decode(e))
+            continue;
+        uint32_t at = n++;
+        for (; at > 0 && queue_before(&s->queue, e, s->chunks[at - 1]); at--)
+            s->chunks[at] = s->chunks[at - 1];
+        s->chunks[at] = e;
+    }
+    return n;
+}
+
+/* False when it does not fit. */
+static bool admit(struct scheduler *s, struct sched_entry *e,
+                  const struct budget *share, struct budget *b)
+{
+    uint32_t all = blocks_for(s, e->n_tokens);
+    uint32_t need = all - e->n_shared;
+    uint32_t n = chunk_of(e, share);
+    if (n == 0 || !find_place(s, need, b))
+        return false;
+    b->blocks -= need;
+    e->n_blocks = all;
+    s->n_waiting--;
+    run(s, e);
+    take(s, e, n, b);
+    s->plan.admitted[s->plan.n_admitted++] = e;
+    return true;
+}
+
+/* Running prompts and, if `admits`, those who wait. */
+static void plan_prompts(struct scheduler *s, bool admits, struct budget *b)
+{
+    const uint32_t n_chunks = order_chunks(s);
+    uint32_t n_next = admits ? s->n_next : 0;
+    for (uint32_t i = 0, j = 0; i < n_chunks || j < n_next;) {
+        const struct budget share = share_of(b, i + j + 1 < n_chunks + n_next);
+        if (j == n_next ||
+            (i < n_chunks &&
+             queue_before(&s->queue, s->chunks[i], s->next[j]))) {
+            struct sched_entry *e = s->chunks[i++];
+            uint32_t n = e->where == SCHED_RUNNING ? chunk_of(e, &share) : 0;
+            if (n > 0)
+                take(s, e, n, b);
+        } else {
+            struct sched_entry *e = s->next[j++];
+            /* A decode of its job may have spent the room. */
+            if (*e->room >= 2 && !admit(s, e, &share, b))
+                n_next = j;
+        }
     }
 }
 
@@ -351,6 +365,71 @@ static void plan_drafts(struct scheduler *s, struct budget *b)
     }
 }
 
+/* ---- who may be admitted ---------------------------------------------- */
+
+/* Who gives his place to `taker`, or NULL: the youngest that may, of the tenant
+ * of whom most run. */
+static struct sched_entry *loser_to(struct scheduler *s,
+                                    const struct sched_entry *taker)
+{
+    struct sched_entry *loser = NULL;
+    uint32_t most = 1;
+    if (taker->took || taker->n_paid > 0 ||
+        queue_tenant(&s->queue, taker)->n_running > 0)
+        return NULL;
+    for (uint32_t i = s->n_running; i-- > 0;) {
+        struct sched_entry *e = s->running[i];
+        uint32_t n = queue_tenant(&s->queue, e)->n_running;
+        if (n > most && e->keeps && !e->lost &&
+            e->priority >= taker->priority) {
+            loser = e;
+            most = n;
+        }
+    }
+    return loser;
+}
+
+/* Those not admitted wait on. */
+static void put_back(struct scheduler *s)
+{
+    for (uint32_t i = 0; i < s->n_next; i++)
+        if (s->next[i]->where == SCHED_WAITING)
+            queue_put(&s->queue, s->next[i]);
+    s->n_next = 0;
+}
+
+void scheduler_choose(struct scheduler *s)
+{
+    uint32_t n_places =
+        smaller(s->limits.max_running - s->n_running, SCHED_NEXT);
+    for (uint32_t i = 0; i < s->n_running; i++)
+        s->running[i]->n_planned = s->running[i]->n_rows = 0;
+    s->loser = NULL;
+    s->n_next = queue_take(&s->queue, s->next, n_places > 0 ? n_places : 1);
+    if (n_places > 0 || s->n_next == 0)
+        return;
+    s->loser = loser_to(s, s->next[0]);
+    if (s->loser == NULL && last_stalled(s) == NULL)
+        put_back(s);
+}
+
+/* The loser goes if the taker then finds its blocks, whatever decodes take. */
+static void plan_takeover(struct scheduler *s, struct budget *b)
+{
+    struct sched_entry *e = s->loser;
+    if (e == NULL)
+        return;
+    struct sched_entry *taker = s->next[0];
+    uint32_t others = 2 * (s->n_running - 1);
+    uint32_t need = blocks_for(s, taker->n_tokens) - taker->n_shared;
+    uint32_t blocks = b->blocks + e->n_blocks - e->n_shared;
+    if (others > blocks || need > blocks - others)
+        return;
+    evict(s, e, b);
+    e->lost = true;
+    taker->took = true;
+}
+
 const struct plan *scheduler_plan(struct scheduler *s, uint32_t free_blocks)
 {
     struct budget b = {
@@ -359,15 +438,16 @@ const struct plan *scheduler_plan(struct scheduler *s, uint32_t free_blocks)
         .blocks = free_blocks,
     };
     s->plan.n_items = s->plan.n_evicted = s->plan.n_admitted = 0;
-    for (uint32_t i = 0; i < s->n_running; i++)
-        s->running[i]->n_planned = s->running[i]->n_rows = 0;
+    plan_takeover(s, &b);
+    const uint32_t n_lost = s->plan.n_evicted;
     plan_decodes(s, &b);
     if (s->plan.n_items > 0)
         b.tokens = smaller(b.tokens, s->mixed_tokens);
-    plan_chunks(s, &b);
-    if (s->plan.n_evicted == 0)
-        plan_admissions(s, &b);
+    plan_prompts(s, s->plan.n_evicted == n_lost, &b);
     plan_leftovers(s, &b);
+    for (uint32_t i = 0; i < s->plan.n_items; i++)
+        queue_pay(&s->queue, s->plan.items[i]);
     plan_drafts(s, &b);
+    put_back(s);
     return &s->plan;
 }

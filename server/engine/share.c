@@ -63,21 +63,14 @@ static bool match(struct sharing *sh, struct sequence *seq, uint32_t others)
 
 static void match_waiting(struct sharing *sh, struct scheduler *s)
 {
-    uint32_t n_places = s->limits.max_running - s->n_running;
     uint32_t others = s->n_running; /* a spare block for each */
     sh->n_matched = 0;
-    for (struct list *at = s->waiting.next;
-         at != &s->waiting && n_places > 0 && sh->n_matched < SHARE_MATCHES;
-         at = at->next) {
-        struct sequence *seq =
-            sequence_of(list_owner(at, struct sched_entry, node));
-        if (*seq->sched.room < 2)
-            continue;
+    for (uint32_t i = 0; i < s->n_next && i < SHARE_MATCHES; i++) {
+        struct sequence *seq = sequence_of(s->next[i]);
         if (!match(sh, seq, others))
             return;
         sh->matched[sh->n_matched++] = seq;
         others += need_of(seq) + 1;
-        n_places--;
     }
 }
 

@@ -1,7 +1,7 @@
 /* share.h -- what a sequence takes from the cache instead of computing it, and
  * what it leaves there.
  *
- * Before a plan the first waiting sequences are matched: each takes hold of the
+ * Before a plan those that it may admit are matched: each takes hold of the
  * blocks it would start from, and its sched entry says how many those are and
  * where it would start.  Only as much is held as leaves the blocks that the
  * plan needs, so a match never costs anybody his turn.  After the plan those
@@ -33,8 +33,8 @@ struct sharing {
     uint64_t query_tokens, hit_tokens; /* engine_stats, ever */
 };
 
-/* Sets n_computed and n_shared of the first waiting entries, and n_shared of
- * the running ones if the plan may evict one. */
+/* After scheduler_choose: sets n_computed and n_shared of the chosen, and
+ * n_shared of the running ones if the plan may evict one. */
 void share_before_plan(struct sharing *sh, struct scheduler *s);
 void share_after_plan(struct sharing *sh);
 

@@ -13,8 +13,8 @@
 #include "server/engine/job_state.h"
 #include "server/engine/sequence.h"
 
-#define LEAST_MIXED_TOKENS 16u /* fewer waste the weights they read */
-#define STALLED_LOOK_MS 50u    /* how late a stalled job meets its deadline */
+#define LEAST_MIXED_TOKENS 8u /* fewer waste the weights they read */
+#define STALLED_LOOK_MS 50u   /* how late a stalled job meets its deadline */
 
 static struct sequence *sequence_of(struct sched_entry *entry)
 {
@@ -66,6 +66,8 @@ static void take_in(struct engine *e, struct job *job)
         }
         seq->sched.priority = job->priority;
         seq->sched.number = e->next_number++;
+        seq->sched.tenant = job->tenant;
+        seq->sched.keeps = e->sharing.on && !job->no_prefix;
         seq->sched.room = &st->room;
         if (i == 0 || !share_saves_choices(&e->sharing, job))
             join(e, seq);
@@ -354,6 +356,7 @@ static bool step(struct engine *e)
     alloc_forbid("engine step");
     measure_room(e);
     draft(e);
+    scheduler_choose(&e->scheduler);
     share_before_plan(&e->sharing, &e->scheduler);
     e->scheduler.mixed_tokens = pace_prompt_tokens(&e->pace, LEAST_MIXED_TOKENS,
                                                    e->options.max_step_tokens);

@@ -16,6 +16,7 @@
 #define N_FAMILIES 3u
 #define FAMILY_BLOCKS 10u
 #define REPLAY 3u
+#define N_GROUPS 3u
 
 struct sim_entry {
     struct sched_entry sched;
@@ -29,6 +30,12 @@ struct sim_entry {
     uint32_t room, room_before, computed_before;
     uint32_t wanted_draft;
     bool scores; /* wants a row for every prompt token */
+    /* What the rules of queue.h make of it. */
+    uint32_t group, paid, place; /* in the choice, from 1; 0 is none */
+    uint32_t need;               /* blocks it would take then */
+    uint64_t arrived;
+    int64_t due;
+    bool took, lost;
 };
 
 struct family {
@@ -41,10 +48,18 @@ struct sim {
     struct scheduler s;
     struct sim_entry entries[MAX_ENTRIES];
     uint32_t n_live, total;
+    uint32_t unpinned; /* blocks that the last plan did not know to be free */
     uint32_t unused; /* blocks that nobody holds, those of families included */
     uint64_t number, n_work;
+    uint64_t clock, served[N_GROUPS];
+    struct sched_entry *loser;
     const uint8_t *at, *end;
 };
+
+static struct sim_entry *owner(struct sched_entry *e)
+{
+    return list_owner(e, struct sim_entry, sched);
+}
 
 static uint32_t byte(struct sim *sim)
 {
@@ -146,26 +161,26 @@ static void unmatch(struct sim *sim, struct sim_entry *e)
     e->sched.n_shared = e->sched.n_computed = 0;
 }
 
-/* As the engine does: the first waiting ones, while all would fit. */
+/* As the engine does: those that may be admitted, while all would fit. */
 static void match_waiting(struct sim *sim)
 {
     uint32_t others = sim->s.n_running;
-    for (struct list *at = sim->s.waiting.next; at != &sim->s.waiting;
-         at = at->next) {
-        struct sim_entry *e = list_owner(at, struct sim_entry, sched.node);
-        if (e->room < 2)
-            continue;
+    for (uint32_t i = 0; i < sim->s.n_next; i++)
+        owner(sim->s.next[i])->need =
+            blocks_of(owner(sim->s.next[i])->sched.n_tokens);
+    for (uint32_t i = 0; i < sim->s.n_next; i++) {
+        struct sim_entry *e = owner(sim->s.next[i]);
         match(sim, e);
         uint32_t need = blocks_of(e->sched.n_tokens) - e->shared;
         if (need + others > sim->unused) {
             unmatch(sim, e);
             break;
         }
+        e->need = need;
         others += need + 1;
     }
     for (uint32_t i = 0; i < sim->s.n_running; i++) {
-        struct sim_entry *e =
-            list_owner(sim->s.running[i], struct sim_entry, sched);
+        struct sim_entry *e = owner(sim->s.running[i]);
         e->sched.n_shared = 0;
         while (e->sched.n_shared < e->shared &&
                e->family->holders[e->sched.n_shared] > 1)
@@ -182,6 +197,180 @@ static void unmatch_waiting(struct sim *sim)
     }
 }
 
+/* ---- the rules of queue.h, once more and slowly ---- */
+
+/* The last two share a place in the table. */
+static const struct {
+    uint64_t hash;
+    uint32_t group;
+} tenants[4] = {{0, 0}, {1, 1}, {2, 2}, {2 + QUEUE_TENANTS, 2}};
+
+static bool waits(const struct sim_entry *e)
+{
+    return e->live && e->sched.where == SCHED_WAITING;
+}
+
+static void arrive(struct sim *sim, struct sim_entry *e)
+{
+    bool has_waiting[N_GROUPS] = {false}, any = false;
+    uint64_t least = UINT64_MAX, most = 0;
+    for (uint32_t i = 0; i < MAX_ENTRIES; i++)
+        if (waits(&sim->entries[i]))
+            has_waiting[sim->entries[i].group] = any = true;
+    for (uint32_t g = 0; g < N_GROUPS; g++) {
+        if (has_waiting[g] && sim->served[g] < least)
+            least = sim->served[g];
+        if (sim->served[g] > most)
+            most = sim->served[g];
+    }
+    uint64_t floor = any ? least : most;
+    if (!has_waiting[e->group] && sim->served[e->group] < floor)
+        sim->served[e->group] = floor;
+    e->arrived = sim->clock;
+    e->due = (int64_t)sim->clock + e->n_prompt +
+             e->sched.priority * QUEUE_LEVEL_TOKENS;
+}
+
+static bool is_before(const struct sim_entry *a, const struct sim_entry *b)
+{
+    if (a->due != b->due)
+        return a->due < b->due;
+    return a->sched.number < b->sched.number;
+}
+
+/* Who comes next of those not chosen yet, given what was served. */
+static struct sim_entry *best_of(struct sim *sim, const uint64_t *served)
+{
+    struct sim_entry *first[N_GROUPS] = {NULL}, *best = NULL;
+    int64_t best_rank = 0;
+    for (uint32_t i = 0; i < MAX_ENTRIES; i++) {
+        struct sim_entry *e = &sim->entries[i];
+        if (waits(e) && e->place == 0 && e->room >= 2 &&
+            (first[e->group] == NULL || is_before(e, first[e->group])))
+            first[e->group] = e;
+    }
+    for (uint32_t g = 0; g < N_GROUPS; g++) {
+        struct sim_entry *e = first[g];
+        if (e == NULL)
+            continue;
+        int64_t rank = (int64_t)served[g];
+        if (e->sched.priority != 0)
+            rank += e->sched.priority < 0 ? -QUEUE_LEVEL_TOKENS
+                                          : QUEUE_LEVEL_TOKENS;
+        if (best == NULL || rank < best_rank ||
+            (rank == best_rank && e->sched.number < best->sched.number)) {
+            best = e;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
+static const char *check_choice(struct sim *sim)
+{
+    const struct scheduler *s = &sim->s;
+    uint32_t n_places = s->limits.max_running - s->n_running;
+    uint64_t served[N_GROUPS];
+    memcpy(served, sim->served, sizeof served);
+    for (uint32_t i = 0; i < MAX_ENTRIES; i++)
+        sim->entries[i].place = 0;
+    for (uint32_t i = 0; i < s->n_next; i++) {
+        struct sim_entry *e = best_of(sim, served);
+        if (e == NULL || s->next[i] != &e->sched)
+            return "chooses another than the rules do";
+        e->place = i + 1;
+        served[e->group] += e->sched.n_tokens - e->paid;
+    }
+    if (n_places > s->n_next && best_of(sim, served) != NULL)
+        return "does not choose as many as there are places";
+    sim->loser = s->loser;
+    return NULL;
+}
+
+static void pay(struct sim *sim, const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_items; i++) {
+        struct sim_entry *e = owner(plan->items[i]);
+        sim->clock += e->sched.n_planned - e->sched.n_draft;
+        if (e->paid < e->sched.n_computed)
+            e->paid = e->sched.n_computed;
+        sim->served[e->group] += e->sched.n_tokens - e->paid;
+        e->paid = e->sched.n_tokens;
+    }
+}
+
+/* Nobody is passed by one of his tenant who came later than his own tokens take
+ * to compute, and has no better priority. */
+static const char *check_aging(struct sim *sim, const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_admitted; i++) {
+        const struct sim_entry *f = owner(plan->admitted[i]);
+        for (uint32_t j = 0; j < MAX_ENTRIES; j++) {
+            const struct sim_entry *e = &sim->entries[j];
+            if (waits(e) && !e->went && e->room_before >= 2 && e->room >= 2 &&
+                e->group == f->group &&
+                f->sched.priority >= e->sched.priority &&
+                f->arrived >= e->arrived + e->n_prompt)
+                return "lets one be passed by who came too late for that";
+        }
+    }
+    return NULL;
+}
+
+static uint32_t n_running_of(const struct sim *sim, uint32_t group)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < MAX_ENTRIES; i++)
+        n += sim->entries[i].was_running && sim->entries[i].group == group;
+    return n;
+}
+
+static const char *check_takeover(struct sim *sim)
+{
+    struct sim_entry *loser = sim->loser != NULL ? owner(sim->loser) : NULL;
+    if (loser == NULL || !loser->sched.lost)
+        return NULL;
+    uint32_t n_takers = 0;
+    for (uint32_t i = 0; i < MAX_ENTRIES; i++) {
+        struct sim_entry *e = &sim->entries[i];
+        if (!e->live || e->took == e->sched.took)
+            continue;
+        e->took = true;
+        n_takers++;
+        if (e->was_running || loser->sched.priority < e->sched.priority)
+            return "lets a place be taken by one that must not";
+        if (n_running_of(sim, e->group) > 0)
+            return "lets a place be taken for a tenant that has one";
+    }
+    if (n_takers != 1 || loser->lost || !loser->sched.keeps || !loser->went ||
+        n_running_of(sim, loser->group) < 2)
+        return "takes a place from one that must not lose it";
+    loser->lost = true;
+    return NULL;
+}
+
+/* With tokens and rows to spare, everybody moves who can, and the first of the
+ * chosen that could have been admitted was. */
+static const char *check_busy(struct sim *sim, const struct plan *plan)
+{
+    const struct scheduler *s = &sim->s;
+    const struct sim_entry *first = NULL;
+    for (uint32_t i = 0; i < MAX_ENTRIES; i++) {
+        const struct sim_entry *e = &sim->entries[i];
+        if (waits(e) && e->place > 0 &&
+            (first == NULL || e->place < first->place))
+            first = e;
+        if (e->live && e->sched.where == SCHED_RUNNING && !e->in_plan &&
+            (e->room >= 2 || e->sched.first_row > e->sched.n_computed))
+            return "leaves tokens unused";
+    }
+    if (first != NULL && plan->n_evicted == 0 &&
+        s->n_running < s->limits.max_running &&
+        first->need + s->n_running + sim->unpinned <= sim->unused)
+        return "leaves a place empty";
+    return NULL;
+}
+
 /* ---- entries ---- */
 
 static void add_entry(struct sim *sim)
@@ -191,7 +380,7 @@ static void add_entry(struct sim *sim)
         if (!sim->entries[i].live)
             e = &sim->entries[i];
     }
-    uint32_t a = byte(sim), b = byte(sim), c = byte(sim);
+    uint32_t a = byte(sim), b = byte(sim), c = byte(sim), d = byte(sim);
     if (e == NULL)
         return;
     memset(e, 0, sizeof *e);
@@ -199,20 +388,24 @@ static void add_entry(struct sim *sim)
     e->n_final = e->n_prompt + b % 40;
     if (blocks_of(e->n_final) > sim->total)
         return;
-    e->live = true;
     e->scores = (c & 3) == 1;
     if (c & 48) {
         e->family = &sim->families[(c >> 4 & 3) - 1];
         e->n_alike = a / 2 % (FAMILY_BLOCKS * BLOCK);
     }
-    e->sched.priority = (c & 14) == 14 ? -(int32_t)(c >> 6) : 0;
+    e->sched.priority = (c & 14) == 14 ? -(int32_t)(c >> 6) : (d & 24) == 24;
     e->sched.number = sim->number++;
     e->sched.n_tokens = e->n_prompt;
     e->sched.first_row = e->scores ? 0 : e->n_prompt - 1;
     e->sched.room = &e->room;
+    e->sched.tenant = tenants[d & 3].hash;
+    e->sched.keeps = (d & 4) != 0;
+    e->group = tenants[d & 3].group;
     e->room = 100;
+    arrive(sim, e);
     sim->n_live++;
     sim->n_work += e->n_final + 2 + REPLAY;
+    e->live = true;
     scheduler_add(&sim->s, &e->sched);
 }
 
@@ -225,11 +418,6 @@ static void drop(struct sim *sim, struct sim_entry *e)
     give_back(sim, e);
     e->live = false;
     sim->n_live--;
-}
-
-static struct sim_entry *owner(struct sched_entry *e)
-{
-    return list_owner(e, struct sim_entry, sched);
 }
 
 static void look_before(struct sim *sim)
@@ -272,9 +460,11 @@ static const char *carry_out(struct sim *sim, const struct plan *plan)
             return "admits without blocks";
         take(sim, need);
         e->held += need;
+        uint32_t before = sim->unused;
         if (e->pins_next)
             let_go(sim, e->family, e->shared);
         e->pins_next = false;
+        sim->unpinned += sim->unused - before;
     }
     for (uint32_t i = 0; i < plan->n_items; i++) {
         struct sim_entry *e = owner(plan->items[i]);
@@ -293,7 +483,7 @@ static const char *carry_out(struct sim *sim, const struct plan *plan)
 
 static const char *check_items(struct sim *sim, const struct plan *plan)
 {
-    uint32_t tokens = 0, rows = 0, drafts = 0;
+    uint32_t tokens = 0, rows = 0, drafts = 0, n_decodes = 0;
     bool past_decodes = false;
     for (uint32_t i = 0; i < plan->n_items; i++) {
         struct sim_entry *e = owner(plan->items[i]);
@@ -316,6 +506,7 @@ static const char *check_items(struct sim *sim, const struct plan *plan)
         if (e->was_decode && past_decodes)
             return "puts a decode behind a chunk";
         past_decodes = past_decodes || !e->was_decode;
+        n_decodes += e->was_decode;
         tokens += s->n_planned;
         rows += s->n_rows;
     }
@@ -326,19 +517,27 @@ static const char *check_items(struct sim *sim, const struct plan *plan)
     if (tokens > sim->s.limits.max_tokens || rows > sim->s.limits.max_rows ||
         sim->s.n_running > sim->s.limits.max_running)
         return "passes a limit";
-    return NULL;
+    uint32_t budget = sim->s.limits.max_tokens;
+    if (n_decodes > 0)
+        budget = n_decodes + smaller(budget - n_decodes, sim->s.mixed_tokens);
+    if (tokens > budget)
+        return "lets prompts slow decodes down";
+    if (tokens == budget || rows == sim->s.limits.max_rows)
+        return NULL;
+    return check_busy(sim, plan);
 }
 
 static const char *check_left_out(struct sim *sim)
 {
-    bool first = true;
+    bool can_move = false, moves = false;
     for (uint32_t i = 0; i < sim->s.n_running; i++) {
         struct sim_entry *e = owner(sim->s.running[i]);
-        bool can_move =
+        bool can =
             e->room_before >= 2 || e->sched.first_row > e->sched.n_computed;
-        if (can_move && !e->in_plan && (e->was_decode || first))
-            return "leaves out a decode, or the first in order";
-        first = first && !can_move;
+        if (can && !e->in_plan && e->was_decode)
+            return "leaves out a decode";
+        can_move = can_move || can;
+        moves = moves || e->in_plan;
         if (i > 0) {
             const struct sched_entry *a = sim->s.running[i - 1];
             if (a->priority > e->sched.priority ||
@@ -347,7 +546,7 @@ static const char *check_left_out(struct sim *sim)
                 return "runs out of order";
         }
     }
-    return NULL;
+    return can_move && !moves ? "moves nobody" : NULL;
 }
 
 /* What the engine does with an item after the forward. */
@@ -372,30 +571,57 @@ static void advance(struct sim *sim, struct sim_entry *e)
     e->sched.first_row = e->sched.n_tokens++;
 }
 
-static const char *one_step(struct sim *sim)
+static const char *check_plan(struct sim *sim, const struct plan *plan)
 {
-    match_waiting(sim);
-    look_before(sim);
-    /* Any value must do: one that changes all the time. */
-    sim->s.mixed_tokens =
-        1 + (sim->unused * 5 + sim->n_live) % sim->s.limits.max_tokens;
-    const struct plan *plan = scheduler_plan(&sim->s, sim->unused);
-    unmatch_waiting(sim);
     const char *broken = carry_out(sim, plan);
+    if (broken == NULL)
+        broken = check_takeover(sim);
     if (broken == NULL)
         broken = check_items(sim, plan);
     if (broken == NULL)
         broken = check_left_out(sim);
+    if (broken == NULL)
+        broken = check_aging(sim, plan);
     if (broken != NULL)
         return broken;
+    pay(sim, plan);
+    for (uint32_t g = 0; g < N_GROUPS; g++)
+        if (sim->s.queue.tenants[g].served != sim->served[g])
+            return "charges wrongly";
+    return NULL;
+}
+
+static const char *check_blocks(const struct sim *sim)
+{
     uint32_t held = 0;
     for (uint32_t i = 0; i < MAX_ENTRIES; i++)
         held += sim->entries[i].held - sim->entries[i].shared;
     for (uint32_t i = 0; i < N_FAMILIES; i++)
         for (uint32_t b = 0; b < sim->families[i].n_blocks; b++)
             held += sim->families[i].holders[b] > 0;
-    if (held + sim->unused != sim->total)
-        return "loses blocks";
+    return held + sim->unused == sim->total ? NULL : "loses blocks";
+}
+
+static const char *one_step(struct sim *sim)
+{
+    scheduler_choose(&sim->s);
+    const char *broken = check_choice(sim);
+    if (broken != NULL)
+        return broken;
+    match_waiting(sim);
+    look_before(sim);
+    /* Any value must do: one that changes all the time. */
+    sim->s.mixed_tokens =
+        1 + (sim->unused * 5 + sim->n_live) % sim->s.limits.max_tokens;
+    const struct plan *plan = scheduler_plan(&sim->s, sim->unused);
+    sim->unpinned = sim->unused;
+    unmatch_waiting(sim);
+    sim->unpinned = sim->unused - sim->unpinned;
+    broken = check_plan(sim, plan);
+    if (broken == NULL)
+        broken = check_blocks(sim);
+    if (broken != NULL)
+        return broken;
     for (uint32_t i = 0; i < plan->n_items; i++)
         advance(sim, owner(plan->items[i]));
     for (uint32_t i = 0; i < sim->s.n_running; i++)
@@ -403,8 +629,8 @@ static const char *one_step(struct sim *sim)
     return NULL;
 }
 
-/* With every reader fast and nobody new, all end; the first in order moves in
- * every step in which anything runs, which bounds how long that takes. */
+/* With every reader fast and nobody new, all end: somebody moves in every step,
+ * and nothing that was computed is lost but to somebody older. */
 static const char *run_out(struct sim *sim)
 {
     uint64_t bound = (sim->n_live + 1u) * sim->n_work + 2;

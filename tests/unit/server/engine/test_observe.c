@@ -164,6 +164,8 @@ TEST(the_wait_is_the_line_at_the_pace_of_the_ends)
         run_one(&o, 2000000);
     assert_int_equal(observe_retry_s(&o, 0), 2);
     assert_int_equal(observe_retry_s(&o, 10), 20);
+    assert_int_equal(observe_end_s(&o, 10, 5), 4); /* every second is his */
+    assert_int_equal(observe_end_s(&o, 10, 0), 20);
     now_us += UINT64_C(3600000000); /* an hour's rest is no slowness */
     run_one(&o, 2000000);
     assert_int_equal(observe_retry_s(&o, 10), 20);
@@ -171,6 +173,7 @@ TEST(the_wait_is_the_line_at_the_pace_of_the_ends)
         run_one(&o, 10000); /* short ones now */
     assert_int_equal(observe_retry_s(&o, 10), 1);
     assert_int_equal(observe_retry_s(&o, UINT32_MAX), 3600);
+    assert_int_equal(observe_end_s(&o, UINT32_MAX, 1), 3600);
 }
 
 TEST(a_batch_that_ends_in_one_step_is_a_batch)
