@@ -4,6 +4,7 @@
 
 #include "api/chat_prompt.h"
 #include "api/replay.h"
+#include "api/replay_prompt.h"
 #include "tests/unit/api/fake_template.h"
 
 #define TENANT 7u
@@ -84,6 +85,40 @@ TEST(a_template_that_knows_calls_is_shown_none)
              "\"content\":\"So:<|tool_call_start|>[f( a=", TENANT);
 }
 
+/* As a template would that shows thoughts; and one that forgets the reply. */
+TEST(thoughts_that_a_template_shows_are_as_they_were_written)
+{
+    UNUSED_STATE;
+    static const char said[] = "<think>\nHm. </think>\n\nSo:" F;
+    static const char id[IDS_BYTES] = "call_1";
+    struct replay *store;
+    struct chat_request r;
+    struct replay_prompt p;
+    struct buf text = {0}, out = {0};
+    static const char body[] =
+        "{\"messages\":[{\"role\":\"assistant\",\"content\":\"So:\","
+        "\"reasoning_content\":\"Hm.\",\"tool_calls\":[" CALL_F "]}]}";
+    assert_int_equal(replay_new(&store, 9, 1u << 20, NULL), 0);
+    replay_put(store, TENANT, id, 1, said, strlen(said), &options);
+    assert_int_equal(chat_request_parse(&r, body, strlen(body), 10, 0, NULL),
+                     0);
+    json_t *list = replay_prompt_mark(&p, store, TENANT, r.messages);
+    const json_t *m = json_array_get(list, 0);
+    assert_int_equal(p.n_replies, 1);
+    assert_false(replay_prompt_expand(&out, &p, &text));
+    buf_printf(&text, "<think>%s</think>%s",
+               json_string_value(json_object_get(m, "thinking")),
+               json_string_value(json_object_get(m, "content")));
+    assert_true(replay_prompt_expand(&out, &p, &text));
+    assert_string_equal(buf_str(&out), said);
+    json_decref(list);
+    replay_prompt_deinit(&p);
+    chat_request_deinit(&r);
+    replay_free(store);
+    buf_deinit(&text);
+    buf_deinit(&out);
+}
+
 TEST(what_the_client_changed_is_shown_as_he_sent_it)
 {
     UNUSED_STATE;
@@ -116,6 +151,8 @@ int main(void)
         cmocka_unit_test(a_reply_that_comes_back_is_shown_as_it_was_written),
         cmocka_unit_test(thoughts_that_the_template_leaves_out_stay_out),
         cmocka_unit_test(a_template_that_knows_calls_is_shown_none),
+        cmocka_unit_test(
+            thoughts_that_a_template_shows_are_as_they_were_written),
         cmocka_unit_test(what_the_client_changed_is_shown_as_he_sent_it),
         cmocka_unit_test(another_tenant_gets_the_templates_own_form),
     };
