@@ -34,6 +34,8 @@ struct choice {
     struct buf text;      /* content, or a completion's text */
     struct buf reasoning;
     struct buf calls;                /* elements of "tool_calls" */
+    struct buf call_ids;             /* IDS_BYTES each, never forgotten */
+    struct buf said;                 /* chat with tools: all of it, as it is */
     struct buf call_name, call_args; /* of the call being told */
     uint32_t n_calls;
     struct logprob_lists logprobs;

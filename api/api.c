@@ -5,6 +5,7 @@
 
 #include "api/api_state.h"
 #include "api/error.h"
+#include "api/replay.h"
 #include "api/turn.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
@@ -72,6 +73,8 @@ int api_new(struct api **out, struct loop *loop,
     api->started_s = clock_unix_s();
     list_init(&api->turns);
     int rc = auth_new(&api->auth, options->api_key, options->api_key_file, err);
+    if (rc == 0)
+        rc = replay_new(&api->replay, REPLAY_REPLIES, REPLAY_BYTES, err);
     if (rc == 0) {
         api->ticks = loop_after(loop, TICK_MS, tick, api);
         if (api->ticks == NULL)
@@ -90,6 +93,7 @@ void api_free(struct api *api)
     if (api == NULL)
         return;
     loop_timer_free(api->ticks);
+    replay_free(api->replay);
     auth_free(api->auth);
     mem_free(api);
 }

@@ -20,6 +20,7 @@ struct api {
     const struct api_options *options; /* borrowed */
     const char *version;               /* borrowed */
     struct auth *auth;                 /* owned */
+    struct replay *replay;             /* owned */
     struct model *model;               /* borrowed, NULL while loading */
     struct engine *engine;             /* borrowed, NULL while loading */
     enum api_phase phase;

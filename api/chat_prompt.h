@@ -2,7 +2,8 @@
  *
  * Knows roles, tools and thinking switches; the template knows the spelling.
  * Where a template has no branch for past tool calls, they are written into
- * the message's content the way the model itself writes them.
+ * the message's content the way the model itself writes them.  A past reply
+ * that is known word for word (replay_prompt.h) is rendered in its own words.
  *
  * Pool thread; the template is const, the request is not changed. */
 #ifndef LFMD_API_CHAT_PROMPT_H

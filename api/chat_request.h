@@ -22,6 +22,8 @@
 
 #define CHAT_TOOLS_MAX 128u
 
+struct replay;
+
 enum tool_choice {
     TOOL_CHOICE_AUTO, /* also when absent */
     TOOL_CHOICE_NONE,
@@ -41,6 +43,9 @@ struct chat_request {
     const char *tool_name;      /* TOOL_CHOICE_NAMED, else NULL */
     bool parallel_tool_calls;   /* true when absent */
     bool has_past_calls;        /* some message holds tool_calls */
+    struct replay *replay;      /* borrowed: past replies as the model wrote
+                                   them, or NULL; set by whoever has one */
+    uint64_t tenant;            /* of those replies */
     json_t *template_kwargs;    /* owned: object or NULL; reasoning_effort is in
                                    it already */
     bool add_generation_prompt; /* true when absent */

@@ -23,10 +23,10 @@
 static void free_choice(struct choice *c)
 {
     struct logprob_lists *l = &c->logprobs;
-    struct buf *bufs[] = {&c->text,      &c->reasoning, &c->calls,
-                          &c->call_name, &c->call_args, &c->ids,
-                          &l->content,   &l->tokens,    &l->values,
-                          &l->tops,      &l->offsets};
+    struct buf *bufs[] = {
+        &c->text,    &c->reasoning, &c->calls,  &c->call_name, &c->call_args,
+        &c->ids,     &l->content,   &l->tokens, &l->values,    &l->tops,
+        &l->offsets, &c->call_ids,  &c->said};
     speech_deinit(&c->speech);
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_deinit(bufs[i]);
@@ -207,6 +207,8 @@ static int parse(struct turn *t)
     t->parsed = rc == 0;
     if (rc != 0)
         return rc;
+    t->chat.replay = api->replay;
+    t->chat.tenant = t->tenant;
     return prepare_check_model(api->model, api->options,
                                t->is_chat ? t->chat.model : t->completion.model,
                                &t->err);

@@ -11,6 +11,7 @@
 #include "api/completion_render.h"
 #include "api/logprob_render.h"
 #include "api/prepare.h"
+#include "api/replay.h"
 #include "api/turn_state.h"
 #include "api/writer.h"
 #include "model/base/clock.h"
@@ -45,7 +46,7 @@ void turn_describe(struct turn *t)
 
 static void put_call(struct choice *c)
 {
-    char id[IDS_BYTES];
+    char id[IDS_BYTES] = {0};
     struct writer w;
     ids_new(id, IDS_CALL);
     if (c->calls.len > 0)
@@ -64,6 +65,7 @@ static void put_call(struct choice *c)
     writer_string_n(&w, buf_str(&c->call_args), c->call_args.len);
     writer_end_object(&w);
     writer_end_object(&w);
+    buf_put(&c->call_ids, id, sizeof id);
     c->n_calls++;
     if (!buf_ok(&c->call_name) || !buf_ok(&c->call_args))
         c->calls.failed = true;
@@ -99,6 +101,8 @@ static int hear_text(struct turn *t, struct choice *c, const char *text,
 {
     if (n == 0)
         return 0;
+    if (t->is_chat && t->speech.calls)
+        buf_put(&c->said, text, n);
     if (t->is_chat)
         return speech_feed(&c->speech, text, n);
     buf_put(&c->text, text, n);
@@ -176,8 +180,17 @@ static void hear_id(struct choice *c, token_id id)
     buf_printf(&c->ids, c->ids.len > 0 ? ",%d" : "%d", id);
 }
 
-static void hear_finish(struct turn *t, struct turn_job *tj, struct choice *c,
-                        const struct job_event *e)
+/* The calls may come back in the next turn.  Without memory they are only
+ * rendered, not replayed. */
+static void remember_said(struct turn *t, const struct choice *c)
+{
+    if (c->n_calls > 0 && buf_ok(&c->said) && buf_ok(&c->call_ids))
+        replay_put(t->api->replay, t->tenant, c->call_ids.data, c->n_calls,
+                   c->said.data, c->said.len, &t->speech);
+}
+
+static void hear_finish(struct turn *t, const struct turn_job *tj,
+                        struct choice *c, const struct job_event *e)
 {
     const struct sampling_fields *f = fields(t);
     c->ended = true;
@@ -213,6 +226,7 @@ int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
     if (e->kind == EVENT_FINISH) {
         if (rc == 0 && t->is_chat)
             rc = speech_finish(&c->speech);
+        remember_said(t, c);
         hear_finish(t, tj, c, e);
     }
     bool kept = buf_ok(&c->text) && buf_ok(&c->reasoning) &&

@@ -34,8 +34,8 @@ struct turn {
     bool began;      /* the stream's headers are out */
     bool paused;     /* the reader is slow */
     bool parsed;     /* one of the requests is to be deinited */
-    uint64_t tenant; /* of its jobs, and their cache_salt if the request names
-                        none */
+    uint64_t tenant; /* of its jobs; whose calls are replayed; and cache_salt of
+                        jobs whose request names none */
     struct chat_request chat;
     struct completion_request completion;
     struct speech_options speech;

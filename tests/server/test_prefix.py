@@ -102,21 +102,63 @@ def test_the_next_turn_a_branch_and_a_stream_go_on_from_the_last(start):
     assert d.stop() == 0
 
 
-def test_an_agent_goes_on_from_the_call_it_wrote(demo_golden, start):
+def agent(demo_golden, **kw):
     case = next(c for c in demo_golden["cases"]
                 if "<|tool_call_start|>" in c["completion"])
+    return {"messages": case["messages"], "tools": case["tools"],
+            "temperature": 0, "repetition_penalty": 1.0, "max_tokens": 64, **kw}
+
+
+def next_turn(body, said, **kw):
+    return {**body, "messages": body["messages"] + [
+        {"role": "assistant", "content": said["content"],
+         "tool_calls": said["tool_calls"], **kw},
+        {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"],
+         "content": "18 degrees"}]}
+
+
+def test_an_agent_goes_on_from_the_call_it_wrote(demo_golden, start):
     d = start()
-    body = {"messages": case["messages"], "tools": case["tools"],
-            "temperature": 0, "repetition_penalty": 1.0, "max_tokens": 64}
+    body = agent(demo_golden)
     answer = ask(d, body)
-    said = answer["choices"][0]["message"]
-    call = said["tool_calls"][0]
-    known = answer["usage"]["total_tokens"]
-    answer = ask(d, {**body, "messages": body["messages"] + [
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": call["id"], "content": "18 degrees"},
-    ]})
-    assert usage(answer)[1] >= known - 16  # of a call of 10 tokens
+    # The last token drawn, a stop, was never run.
+    known = answer["usage"]["total_tokens"] - 1
+    answer = ask(d, next_turn(body, answer["choices"][0]["message"]))
+    assert usage(answer)[1] >= known - AT_MOST_AGAIN
+    assert d.stop() == 0
+
+
+def test_a_call_is_replayed_word_for_word_to_whom_it_was_told(demo_golden,
+                                                              start):
+    """Kept from ending, the model closes its call twice, which the template
+    does not."""
+    d = start("--api-key", "alpha,beta")
+    body = agent(demo_golden, min_tokens=10, max_tokens=10,
+                 return_token_ids=True)
+    answer = ask(d, body, "alpha")
+    message = answer["choices"][0]["message"]
+    drawn = answer["prompt_token_ids"] + answer["choices"][0]["token_ids"]
+    assert message["tool_calls"] and drawn[-1] == drawn[-2]
+
+    def goes_on(key, **kw):
+        """Whether the next prompt begins with all that was computed, and how
+        much of it runs again."""
+        call = {**message["tool_calls"][0], **kw}
+        said = {**message, "tool_calls": [call] + message["tool_calls"][1:]}
+        answer = ask(d, next_turn(body, said), key)
+        n = len(drawn)
+        return (answer["prompt_token_ids"][:n] == drawn,
+                n - usage(answer)[1])
+    same, again = goes_on("alpha")
+    assert same and again <= AT_MOST_AGAIN
+    function = message["tool_calls"][0]["function"]
+    args = json.loads(function["arguments"])
+    spelt = {**function, "arguments": json.dumps(args, separators=(",", ":"))}
+    assert goes_on("alpha", function=spelt)[0]
+    other = {**function, "arguments": json.dumps({**args, "city": "Rome"})}
+    assert not goes_on("alpha", function=other)[0]
+    assert not goes_on("alpha", id="call_unknown")[0]
+    assert not goes_on("beta")[0]
     assert d.stop() == 0
 
 
