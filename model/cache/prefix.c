@@ -14,6 +14,8 @@
  * is in the newest as well. */
 #define MAX_LOOKED_AT 64u
 
+static const struct prefix_ages no_ages = {PREFIX_NONE, PREFIX_NONE, 0};
+
 int prefix_init(struct prefix *p, uint32_t n_blocks, struct err *err)
 {
     uint32_t n_buckets = 1;
@@ -24,8 +26,8 @@ int prefix_init(struct prefix *p, uint32_t n_blocks, struct err *err)
         .buckets = mem_calloc(n_buckets, sizeof *p->buckets),
         .n_blocks = n_blocks,
         .n_buckets = n_buckets,
-        .oldest = PREFIX_NONE,
-        .newest = PREFIX_NONE,
+        .unused = no_ages,
+        .kept = no_ages,
     };
     if (p->nodes == NULL || p->buckets == NULL) {
         prefix_deinit(p);
@@ -129,7 +131,7 @@ uint32_t prefix_covered(const struct prefix *p, uint32_t parent, uint64_t salt,
     uint32_t b = first_child(p, parent, salt);
     for (uint32_t i = 0; b != PREFIX_NONE && i < MAX_LOOKED_AT; i++) {
         const struct prefix_node *node = &p->nodes[b];
-        if (node->unused && node->n_tokens < n &&
+        if (node->unused && !node->kept && node->n_tokens < n &&
             is_child(node, parent, salt) &&
             common(node, tokens, n) == node->n_tokens)
             return b;
@@ -198,6 +200,7 @@ void prefix_remove(struct prefix *p, uint32_t block)
 {
     struct prefix_node *node = &p->nodes[block];
     assert(node->n_tokens > 0 && node->first_child == PREFIX_NONE);
+    assert(!node->kept);
     if (node->unused)
         prefix_use(p, block);
     if (node->n_tokens == KV_BLOCK_TOKENS)
@@ -212,36 +215,74 @@ void prefix_remove(struct prefix *p, uint32_t block)
     p->n_nodes--;
 }
 
+static struct prefix_ages *ages_of(struct prefix *p, uint32_t block)
+{
+    return p->nodes[block].kept ? &p->kept : &p->unused;
+}
+
+/* Now the newest. */
+static void append(struct prefix *p, struct prefix_ages *ages, uint32_t block)
+{
+    struct prefix_node *node = &p->nodes[block];
+    node->newer = PREFIX_NONE;
+    node->older = ages->newest;
+    if (ages->newest != PREFIX_NONE)
+        p->nodes[ages->newest].newer = block;
+    else
+        ages->oldest = block;
+    ages->newest = block;
+    ages->n++;
+}
+
 void prefix_unuse(struct prefix *p, uint32_t block)
 {
     struct prefix_node *node = &p->nodes[block];
     assert(node->n_tokens > 0 && !node->unused);
     node->unused = true;
     node->age = ++p->clock;
-    node->newer = PREFIX_NONE;
-    node->older = p->newest;
-    if (p->newest != PREFIX_NONE)
-        p->nodes[p->newest].newer = block;
-    else
-        p->oldest = block;
-    p->newest = block;
-    p->n_unused++;
+    append(p, ages_of(p, block), block);
 }
 
 void prefix_use(struct prefix *p, uint32_t block)
 {
     struct prefix_node *node = &p->nodes[block];
+    struct prefix_ages *ages = ages_of(p, block);
     assert(node->unused);
     node->unused = false;
     if (node->older != PREFIX_NONE)
         p->nodes[node->older].newer = node->newer;
     else
-        p->oldest = node->newer;
+        ages->oldest = node->newer;
     if (node->newer != PREFIX_NONE)
         p->nodes[node->newer].older = node->older;
     else
-        p->newest = node->older;
-    p->n_unused--;
+        ages->newest = node->older;
+    ages->n--;
+}
+
+void prefix_keep(struct prefix *p)
+{
+    assert(p->kept.n == 0);
+    for (uint32_t b = 0; b < p->n_blocks; b++)
+        p->nodes[b].kept = p->nodes[b].n_tokens == KV_BLOCK_TOKENS ||
+                           (prefix_has(p, b) && p->nodes[b].unused);
+    p->kept = p->unused;
+    p->unused = no_ages;
+}
+
+void prefix_unkeep(struct prefix *p)
+{
+    uint32_t a = p->unused.oldest, b = p->kept.oldest;
+    p->unused = p->kept = no_ages;
+    while (a != PREFIX_NONE || b != PREFIX_NONE) {
+        bool take_a = b == PREFIX_NONE || (a != PREFIX_NONE &&
+                                           p->nodes[a].age < p->nodes[b].age);
+        uint32_t block = take_a ? a : b;
+        *(take_a ? &a : &b) = p->nodes[block].newer;
+        append(p, &p->unused, block);
+    }
+    for (b = 0; b < p->n_blocks; b++)
+        p->nodes[b].kept = false;
 }
 
 /* Unused itself, it has a full parent that is either used or became unused
@@ -268,9 +309,26 @@ static bool is_in_place(const struct prefix *p, uint32_t block)
                      block;
 }
 
+static bool are_in_order(const struct prefix *p, const struct prefix_ages *ages)
+{
+    bool kept = ages == &p->kept;
+    uint32_t n = 0, last = PREFIX_NONE;
+    uint64_t age = 0;
+    for (uint32_t b = ages->oldest; b != PREFIX_NONE; b = p->nodes[b].newer) {
+        const struct prefix_node *node = &p->nodes[b];
+        if (!node->unused || node->kept != kept || node->age <= age ||
+            node->older != last)
+            return false;
+        age = node->age;
+        last = b;
+        n++;
+    }
+    return n == ages->n && last == ages->newest;
+}
+
 bool prefix_validate(const struct prefix *p)
 {
-    uint32_t n_nodes = 0, n_unused = 0, n_listed = 0;
+    uint32_t n_nodes = 0, n_unused = 0;
     for (uint32_t b = 0; b < p->n_blocks; b++) {
         if (!prefix_has(p, b))
             continue;
@@ -279,13 +337,6 @@ bool prefix_validate(const struct prefix *p)
         if (!is_in_place(p, b))
             return false;
     }
-    uint64_t age = 0;
-    for (uint32_t b = p->oldest; b != PREFIX_NONE; b = p->nodes[b].newer) {
-        if (!p->nodes[b].unused || p->nodes[b].age <= age)
-            return false;
-        age = p->nodes[b].age;
-        n_listed++;
-    }
-    return n_nodes == p->n_nodes && n_unused == p->n_unused &&
-           n_listed == p->n_unused;
+    return n_nodes == p->n_nodes && n_unused == p->unused.n + p->kept.n &&
+           are_in_order(p, &p->unused) && are_in_order(p, &p->kept);
 }

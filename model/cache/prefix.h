@@ -32,6 +32,12 @@ struct prefix_node {
     uint32_t next_in_bucket; /* of a full node */
     uint32_t older, newer;   /* of an unused node */
     bool unused;
+    bool kept; /* by prefix_keep */
+};
+
+/* Unused nodes by age, children before their parents. */
+struct prefix_ages {
+    uint32_t oldest, newest, n;
 };
 
 struct prefix {
@@ -39,8 +45,9 @@ struct prefix {
     uint32_t *buckets;         /* [n_buckets], owned; full nodes by content */
     uint32_t n_blocks, n_buckets;
     uint32_t roots[PREFIX_ROOT_LISTS]; /* nodes without parent, by salt */
-    uint32_t n_nodes, n_unused;
-    uint32_t oldest, newest; /* of the unused */
+    uint32_t n_nodes;
+    struct prefix_ages unused; /* but for the kept: the oldest is a leaf */
+    struct prefix_ages kept;
     uint64_t clock;
 };
 
@@ -79,6 +86,12 @@ void prefix_remove(struct prefix *p, uint32_t block);
 
 void prefix_unuse(struct prefix *p, uint32_t block); /* now the newest unused */
 void prefix_use(struct prefix *p, uint32_t block);   /* no longer unused */
+
+/* From now on no node of now leaves the index or changes, so that its block may
+ * be read elsewhere; a used leaf that is not full is no part of this.  They age
+ * as always, out of the way of who looks for the oldest.  O(n_blocks). */
+void prefix_keep(struct prefix *p);
+void prefix_unkeep(struct prefix *p);
 
 /* Lists and links agree, and children are older than their parents. */
 bool prefix_validate(const struct prefix *p);
