@@ -119,7 +119,7 @@ def test_a_smaller_cache_keeps_what_was_used_last(start, tmp_path):
     for i in range(4):
         ask(d, chat(f"{i} is my number", cache_salt=str(i)))
     assert d.stop() == 0
-    d = start("--cache-dir", str(tmp_path), "--cache-size", "3M",
+    d = start("--cache-dir", str(tmp_path), "--cache-size", "1M",
               "--ctx-size", "512")
     assert "no room" in d.log()
     n, cached = usage(ask(d, chat("3 is my number", cache_salt="3")))
