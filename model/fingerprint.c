@@ -86,11 +86,11 @@ static void add_layer(uint64_t *hash, const struct layer_weights *l,
 static void add_hparams(uint64_t *hash, const struct hparams *hp)
 {
     const uint32_t numbers[] = {
-        hp->n_vocab,        hp->hidden,         hp->n_layers,
-        hp->n_heads,        hp->n_kv_heads,     hp->head_dim,
-        hp->ffn_hidden,     hp->moe_hidden,     hp->n_dense_layers,
-        hp->n_experts,      hp->n_experts_used, hp->conv_width,
-        hp->conv_bias,      hp->use_expert_bias, hp->norm_topk_prob,
+        hp->n_vocab,    hp->hidden,          hp->n_layers,
+        hp->n_heads,    hp->n_kv_heads,      hp->head_dim,
+        hp->ffn_hidden, hp->moe_hidden,      hp->n_dense_layers,
+        hp->n_experts,  hp->n_experts_used,  hp->conv_width,
+        hp->conv_bias,  hp->use_expert_bias, hp->norm_topk_prob,
     };
     const float floats[] = {hp->routed_scaling, hp->norm_eps,
                             hp->rope_attention_factor};

@@ -71,7 +71,8 @@ static void cut(struct daemon *d)
 }
 
 /* Calls that the pool is preparing are always waited for: they hold the api and
- * the model, and their work is bounded.  So is a save, which holds the engine. */
+ * the model, and their work is bounded.  So is a save, which holds the engine.
+ */
 static bool finished(const struct daemon *d, uint64_t now)
 {
     struct http_stats stats;
@@ -167,10 +168,10 @@ static void on_save_signal(void *user, int signo)
     if (!has_engine(d) || !prefix_store_is_open(&d->store) || d->stopping ||
         d->saving) {
         log_at(LOG_WARN, "daemon", "not saved on SIGUSR1: %s",
-               d->saving                  ? "a save is running"
-               : d->stopping              ? "stopping, which saves anyway"
-               : !has_engine(d)           ? "loading"
-                                          : "there is no --cache-dir");
+               d->saving        ? "a save is running"
+               : d->stopping    ? "stopping, which saves anyway"
+               : !has_engine(d) ? "loading"
+                                : "there is no --cache-dir");
         return;
     }
     d->saving = loop_background(d->loop, save, saved, d) == 0;

@@ -53,8 +53,8 @@ void prefix_store_open(struct prefix_store *s, const char *dir, struct model *m,
              (unsigned long long)s->fingerprint);
     if (prefix_file_read(m->cache, s->path, s->fingerprint, m->hp.n_vocab,
                          &stats, &err) != 0) {
-        log_at(LOG_WARN, "cache",
-               "%s; the prefix cache starts empty", err.text);
+        log_at(LOG_WARN, "cache", "%s; the prefix cache starts empty",
+               err.text);
         return;
     }
     if (stats.bytes == 0) {
@@ -76,8 +76,8 @@ void prefix_store_save(const struct prefix_store *s, struct engine *e)
         return;
     uint64_t start = clock_now_ms();
     if (engine_save(e, s->path, s->fingerprint, &stats, &err) != 0) {
-        log_at(LOG_WARN, "cache",
-               "the prefix cache is not saved: %s", err.text);
+        log_at(LOG_WARN, "cache", "the prefix cache is not saved: %s",
+               err.text);
         return;
     }
     if (stats.n_blocks == 0) {

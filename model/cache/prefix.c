@@ -275,8 +275,8 @@ void prefix_unkeep(struct prefix *p)
     uint32_t a = p->unused.oldest, b = p->kept.oldest;
     p->unused = p->kept = no_ages;
     while (a != PREFIX_NONE || b != PREFIX_NONE) {
-        bool take_a = b == PREFIX_NONE || (a != PREFIX_NONE &&
-                                           p->nodes[a].age < p->nodes[b].age);
+        bool take_a = b == PREFIX_NONE ||
+                      (a != PREFIX_NONE && p->nodes[a].age < p->nodes[b].age);
         uint32_t block = take_a ? a : b;
         *(take_a ? &a : &b) = p->nodes[block].newer;
         append(p, &p->unused, block);

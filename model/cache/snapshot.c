@@ -46,8 +46,8 @@ static void note(struct cache_snapshot *s, const struct prefix *p,
     *to = (struct snapshot_node){
         .salt = node->salt,
         .n_tokens = node->n_tokens,
-        .parent = node->parent == PREFIX_NONE ? PREFIX_NONE
-                                              : s->place[node->parent],
+        .parent =
+            node->parent == PREFIX_NONE ? PREFIX_NONE : s->place[node->parent],
         .block = block,
     };
     memcpy(to->tokens, node->tokens, node->n_tokens * sizeof *to->tokens);
