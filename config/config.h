@@ -33,6 +33,7 @@ struct settings {
     struct engine_options engine;
     struct http_options http;
     struct api_options api;
+    const char *cache_dir; /* in arena */
     uint32_t drain_timeout_ms;
     enum log_level log_level;
 

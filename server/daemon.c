@@ -22,6 +22,7 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 #include "server/loop/loop.h"
+#include "server/prefix_store.h"
 
 #define POLL_MS 20u  /* how often draining looks whether it is done */
 #define CUT_MS 1000u /* for the last bytes to leave after the cut */
@@ -37,7 +38,8 @@ struct daemon {
     struct loop_timer *poll;
     atomic_uint permille; /* of the weights in memory; load thread writes */
     char demo[4096];
-    bool loading, stopping, cut;
+    struct prefix_store store;
+    bool loading, saving, stopping, cut;
     uint64_t cut_at_ms, give_up_ms;
     int rc;
     struct err err;
@@ -69,11 +71,12 @@ static void cut(struct daemon *d)
 }
 
 /* Calls that the pool is preparing are always waited for: they hold the api and
- * the model, and their work is bounded. */
+ * the model, and their work is bounded.  So is a save, which holds the engine.
+ */
 static bool finished(const struct daemon *d, uint64_t now)
 {
     struct http_stats stats;
-    if (d->loading || !api_idle(d->api))
+    if (d->loading || d->saving || !api_idle(d->api))
         return false;
     http_stats(d->http, &stats);
     return stats.n_exchanges == 0 || (d->cut && now >= d->give_up_ms);
@@ -143,6 +146,39 @@ static void watch_for_sigbus(void)
     (void)sigaction(SIGBUS, &a, NULL);
 }
 
+/* --- saving -----------------------------------------------------------------
+ */
+
+static void save(void *user)
+{
+    struct daemon *d = user;
+    prefix_store_save(&d->store, d->engine);
+}
+
+static void saved(void *user)
+{
+    struct daemon *d = user;
+    d->saving = false;
+}
+
+static void on_save_signal(void *user, int signo)
+{
+    struct daemon *d = user;
+    (void)signo;
+    if (!has_engine(d) || !prefix_store_is_open(&d->store) || d->stopping ||
+        d->saving) {
+        log_at(LOG_WARN, "daemon", "not saved on SIGUSR1: %s",
+               d->saving        ? "a save is running"
+               : d->stopping    ? "stopping, which saves anyway"
+               : !has_engine(d) ? "loading"
+                                : "there is no --cache-dir");
+        return;
+    }
+    d->saving = loop_background(d->loop, save, saved, d) == 0;
+    if (!d->saving)
+        log_at(LOG_WARN, "daemon", "not saved on SIGUSR1: memory is short");
+}
+
 /* --- loading ----------------------------------------------------------------
  */
 
@@ -187,6 +223,9 @@ static void load(void *user)
     struct daemon *d = user;
     d->rc = model_open(&d->model, d->options->model, on_progress, d, &d->err);
     banner_progress_end();
+    if (d->rc == 0 && d->options->engine->prefix_cache)
+        prefix_store_open(&d->store, d->options->cache_dir, d->model,
+                          d->options->version);
     if (d->rc == 0)
         d->rc = engine_new(&d->engine, d->model, d->options->engine,
                            loop_wake_send, d->wake, &d->err);
@@ -256,6 +295,8 @@ static int open_doors(struct daemon *d, struct err *err)
         rc = loop_on_signal(d->loop, SIGTERM, on_signal, d, err);
     if (rc == 0)
         rc = loop_on_signal(d->loop, SIGINT, on_signal, d, err);
+    if (rc == 0)
+        rc = loop_on_signal(d->loop, SIGUSR1, on_save_signal, d, err);
     return rc;
 }
 
@@ -266,6 +307,8 @@ static void close_doors(struct daemon *d)
     if (d->engine != NULL)
         engine_stop(d->engine);
     http_stop(d->http);
+    if (d->engine != NULL)
+        prefix_store_save(&d->store, d->engine);
     loop_timer_free(d->poll);
     engine_free(d->engine);
     loop_wake_free(d->wake);
@@ -281,7 +324,9 @@ int daemon_run(const struct daemon_options *options, struct err *err)
         return err_nomem(err, "the daemon");
     d->options = options;
     watch_for_sigbus();
-    int rc = open_doors(d, err);
+    int rc = prefix_store_check(options->cache_dir, err);
+    if (rc == 0)
+        rc = open_doors(d, err);
     if (rc == 0)
         rc = start_loading(d, err);
     if (rc == 0) {

@@ -4,7 +4,8 @@
  *
  * Probes are answered from the first moment; requests are from "serve" to
  * "drain"; "cut" ends what is not finished in time, with an error the client
- * can see.  A second signal cuts at once. */
+ * can see.  A second signal cuts at once.  What the prefix cache remembers is
+ * saved when all has stopped, and on SIGUSR1 while it serves. */
 #ifndef LFMD_SERVER_DAEMON_H
 #define LFMD_SERVER_DAEMON_H
 
@@ -22,6 +23,7 @@ struct daemon_options {
     struct engine_options *engine; /* borrowed */
     struct http_options *http;     /* borrowed */
     struct api_options *api;       /* borrowed */
+    const char *cache_dir; /* of the saved prefix cache; NULL or "": none */
     uint32_t drain_timeout_ms;
     const char *version;
 };

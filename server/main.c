@@ -28,6 +28,7 @@ static int serve(struct settings *s)
         .engine = &s->engine,
         .http = &s->http,
         .api = &s->api,
+        .cache_dir = s->cache_dir,
         .drain_timeout_ms = s->drain_timeout_ms,
         .version = LFMD_VERSION,
     };

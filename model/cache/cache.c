@@ -12,18 +12,8 @@
 #include <string.h>
 
 #include "model/base/alloc.h"
-#include "model/cache/conv_state.h"
-#include "model/cache/kv_pool.h"
-#include "model/cache/prefix.h"
+#include "model/cache/cache_state.h"
 #include "model/weights/hparams.h"
-
-struct cache {
-    struct kv_pool kv;
-    struct conv_state conv;
-    struct prefix prefix;
-    uint64_t n_forgotten;
-    uint64_t bytes;
-};
 
 int cache_new(struct cache **out, const struct hparams *hp,
               enum kv_format format, uint32_t n_blocks, uint32_t n_slots,
@@ -146,7 +136,7 @@ static void forget(struct cache *c, uint32_t block)
 static uint32_t take(struct cache *c)
 {
     if (c->kv.n_free == 0) {
-        forget(c, c->prefix.oldest);
+        forget(c, c->prefix.unused.oldest);
         c->n_forgotten++;
     }
     return kv_pool_take(&c->kv);
@@ -321,24 +311,30 @@ void cache_remember(struct cache *c, struct cache_seq *seq,
         remember_rest(c, seq, i, tokens + at, n - at, salt);
 }
 
+static bool stays_taken(const struct cache *c, uint32_t block)
+{
+    bool known = prefix_has(&c->prefix, block);
+    return c->kv.refs[block] > 1u + known ||
+           (known && c->prefix.nodes[block].kept);
+}
+
 uint32_t cache_n_shared(const struct cache *c, const struct cache_seq *seq)
 {
     uint32_t i = 0;
-    while (i < seq->n_blocks && c->kv.refs[seq->blocks[i]] >
-                                    1u + prefix_has(&c->prefix, seq->blocks[i]))
+    while (i < seq->n_blocks && stays_taken(c, seq->blocks[i]))
         i++;
     return i;
 }
 
 void cache_forget(struct cache *c)
 {
-    while (c->prefix.n_unused > 0)
-        forget(c, c->prefix.oldest);
+    while (c->prefix.unused.n > 0)
+        forget(c, c->prefix.unused.oldest);
 }
 
 uint32_t cache_unused_blocks(const struct cache *c)
 {
-    return c->prefix.n_unused;
+    return c->prefix.unused.n;
 }
 
 uint64_t cache_n_forgotten(const struct cache *c)
@@ -355,7 +351,7 @@ uint32_t cache_blocks_for(uint32_t n_tokens)
 
 uint32_t cache_free_blocks(const struct cache *c)
 {
-    return c->kv.n_free + c->prefix.n_unused;
+    return c->kv.n_free + c->prefix.unused.n;
 }
 
 uint32_t cache_total_blocks(const struct cache *c)

@@ -111,13 +111,14 @@ void cache_remember(struct cache *c, struct cache_seq *seq,
                     const token_id *tokens, uint32_t n, uint64_t salt);
 
 /* Of the sequence's blocks those that stay taken when it closes, since others
- * hold them.  O(that). */
+ * hold them or they are being saved.  O(that). */
 uint32_t cache_n_shared(const struct cache *c, const struct cache_seq *seq);
 
-/* Forgets all that no sequence holds. */
+/* Forgets all that no sequence holds and that is not being saved. */
 void cache_forget(struct cache *c);
 
-/* Blocks that are remembered and that nobody holds: they count as free. */
+/* Blocks that are remembered and that nobody holds or saves: they count as
+ * free. */
 uint32_t cache_unused_blocks(const struct cache *c);
 /* Blocks forgotten since their memory was wanted, ever. */
 uint64_t cache_n_forgotten(const struct cache *c);

@@ -9,14 +9,16 @@
 
 #include "model/base/alloc.h"
 
+static const struct prefix_ages no_ages = {PREFIX_NONE, PREFIX_NONE, 0};
+
 int prefix_init(struct prefix *p, uint32_t n_blocks, struct err *err)
 {
     *p = (struct prefix){
         .nodes = mem_calloc(n_blocks, sizeof *p->nodes),
         .n_blocks = n_blocks,
         .roots = PREFIX_NONE,
-        .oldest = PREFIX_NONE,
-        .newest = PREFIX_NONE,
+        .unused = no_ages,
+        .kept = no_ages,
     };
     return p->nodes == NULL ? err_nomem(err, "the prefix index") : 0;
 }
@@ -194,7 +196,7 @@ uint32_t prefix_covered(const struct prefix *p, uint32_t parent, uint64_t salt,
             break;
         uint32_t k = common(&p->nodes[b], &t);
         bool begins = k > 0 && k == p->nodes[b].n_tokens;
-        if (begins && p->nodes[b].unused)
+        if (begins && p->nodes[b].unused && !p->nodes[b].kept)
             return b;
         t.n = begins ? k : k + 1;
     }
@@ -239,11 +241,31 @@ void prefix_remove(struct prefix *p, uint32_t block)
 {
     struct prefix_node *node = &p->nodes[block];
     assert(node->n_tokens > 0 && node->children == PREFIX_NONE);
+    assert(!node->kept);
     if (node->unused)
         prefix_use(p, block);
     take_from_order(p, block);
     node->n_tokens = 0;
     p->n_nodes--;
+}
+
+static struct prefix_ages *ages_of(struct prefix *p, uint32_t block)
+{
+    return p->nodes[block].kept ? &p->kept : &p->unused;
+}
+
+/* Now the newest. */
+static void append(struct prefix *p, struct prefix_ages *ages, uint32_t block)
+{
+    struct prefix_node *node = &p->nodes[block];
+    node->newer = PREFIX_NONE;
+    node->older = ages->newest;
+    if (ages->newest != PREFIX_NONE)
+        p->nodes[ages->newest].newer = block;
+    else
+        ages->oldest = block;
+    ages->newest = block;
+    ages->n++;
 }
 
 void prefix_unuse(struct prefix *p, uint32_t block)
@@ -252,30 +274,49 @@ void prefix_unuse(struct prefix *p, uint32_t block)
     assert(node->n_tokens > 0 && !node->unused);
     node->unused = true;
     node->age = ++p->clock;
-    node->newer = PREFIX_NONE;
-    node->older = p->newest;
-    if (p->newest != PREFIX_NONE)
-        p->nodes[p->newest].newer = block;
-    else
-        p->oldest = block;
-    p->newest = block;
-    p->n_unused++;
+    append(p, ages_of(p, block), block);
 }
 
 void prefix_use(struct prefix *p, uint32_t block)
 {
     struct prefix_node *node = &p->nodes[block];
+    struct prefix_ages *ages = ages_of(p, block);
     assert(node->unused);
     node->unused = false;
     if (node->older != PREFIX_NONE)
         p->nodes[node->older].newer = node->newer;
     else
-        p->oldest = node->newer;
+        ages->oldest = node->newer;
     if (node->newer != PREFIX_NONE)
         p->nodes[node->newer].older = node->older;
     else
-        p->newest = node->older;
-    p->n_unused--;
+        ages->newest = node->older;
+    ages->n--;
+}
+
+void prefix_keep(struct prefix *p)
+{
+    assert(p->kept.n == 0);
+    for (uint32_t b = 0; b < p->n_blocks; b++)
+        p->nodes[b].kept = p->nodes[b].n_tokens == KV_BLOCK_TOKENS ||
+                           (prefix_has(p, b) && p->nodes[b].unused);
+    p->kept = p->unused;
+    p->unused = no_ages;
+}
+
+void prefix_unkeep(struct prefix *p)
+{
+    uint32_t a = p->unused.oldest, b = p->kept.oldest;
+    p->unused = p->kept = no_ages;
+    while (a != PREFIX_NONE || b != PREFIX_NONE) {
+        bool take_a = b == PREFIX_NONE ||
+                      (a != PREFIX_NONE && p->nodes[a].age < p->nodes[b].age);
+        uint32_t block = take_a ? a : b;
+        *(take_a ? &a : &b) = p->nodes[block].newer;
+        append(p, &p->unused, block);
+    }
+    for (b = 0; b < p->n_blocks; b++)
+        p->nodes[b].kept = false;
 }
 
 /* A search for its tokens ends there: it is on the right side of all above. */
@@ -313,9 +354,26 @@ static bool is_in_place(const struct prefix *p, uint32_t block)
     return is_found(p, block);
 }
 
+static bool are_in_order(const struct prefix *p, const struct prefix_ages *ages)
+{
+    bool kept = ages == &p->kept;
+    uint32_t n = 0, last = PREFIX_NONE;
+    uint64_t age = 0;
+    for (uint32_t b = ages->oldest; b != PREFIX_NONE; b = p->nodes[b].newer) {
+        const struct prefix_node *node = &p->nodes[b];
+        if (!node->unused || node->kept != kept || node->age <= age ||
+            node->older != last)
+            return false;
+        age = node->age;
+        last = b;
+        n++;
+    }
+    return n == ages->n && last == ages->newest;
+}
+
 bool prefix_validate(const struct prefix *p)
 {
-    uint32_t n_nodes = 0, n_unused = 0, n_listed = 0;
+    uint32_t n_nodes = 0, n_unused = 0;
     for (uint32_t b = 0; b < p->n_blocks; b++) {
         if (!prefix_has(p, b))
             continue;
@@ -324,13 +382,6 @@ bool prefix_validate(const struct prefix *p)
         if (!is_in_place(p, b))
             return false;
     }
-    uint64_t age = 0;
-    for (uint32_t b = p->oldest; b != PREFIX_NONE; b = p->nodes[b].newer) {
-        if (!p->nodes[b].unused || p->nodes[b].age <= age)
-            return false;
-        age = p->nodes[b].age;
-        n_listed++;
-    }
-    return n_nodes == p->n_nodes && n_unused == p->n_unused &&
-           n_listed == p->n_unused;
+    return n_nodes == p->n_nodes && n_unused == p->unused.n + p->kept.n &&
+           are_in_order(p, &p->unused) && are_in_order(p, &p->kept);
 }

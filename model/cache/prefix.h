@@ -37,14 +37,21 @@ struct prefix_node {
     uint32_t less, more; /* siblings below it, before and after it */
     uint32_t older, newer; /* of an unused node */
     bool unused;
+    bool kept; /* by prefix_keep */
+};
+
+/* Unused nodes by age, children before their parents. */
+struct prefix_ages {
+    uint32_t oldest, newest, n;
 };
 
 struct prefix {
     struct prefix_node *nodes; /* [n_blocks], owned; by block number */
     uint32_t n_blocks;
     uint32_t roots; /* the topmost of the nodes without parent, of all salts */
-    uint32_t n_nodes, n_unused;
-    uint32_t oldest, newest; /* of the unused */
+    uint32_t n_nodes;
+    struct prefix_ages unused; /* but for the kept: the oldest is a leaf */
+    struct prefix_ages kept;
     uint64_t clock;
 };
 
@@ -83,6 +90,12 @@ void prefix_remove(struct prefix *p, uint32_t block);
 
 void prefix_unuse(struct prefix *p, uint32_t block); /* now the newest unused */
 void prefix_use(struct prefix *p, uint32_t block);   /* no longer unused */
+
+/* From now on no node of now leaves the index or changes, so that its block may
+ * be read elsewhere; a used leaf that is not full is no part of this.  They age
+ * as always, out of the way of who looks for the oldest.  O(n_blocks). */
+void prefix_keep(struct prefix *p);
+void prefix_unkeep(struct prefix *p);
 
 /* Lists and links agree, every node is found by its tokens, and children are
  * older than their parents. */

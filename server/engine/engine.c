@@ -101,12 +101,16 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
         goto deinit_emitter;
     if ((rc = inbox_init(&e->inbox, err)) != 0)
         goto free_batch;
+    if ((rc = saver_init(&e->saver, model->cache, &e->inbox, err)) != 0)
+        goto deinit_inbox;
     atomic_init(&e->count.free_blocks, cache_free_blocks(model->cache));
     if ((rc = start_thread(e, err)) != 0)
-        goto deinit_inbox;
+        goto deinit_saver;
     *out = e;
     return 0;
 
+deinit_saver:
+    saver_deinit(&e->saver);
 deinit_inbox:
     inbox_deinit(&e->inbox);
 free_batch:
@@ -151,11 +155,18 @@ void engine_free(struct engine *e)
         job_release(job);
         job = next;
     }
+    saver_deinit(&e->saver);
     inbox_deinit(&e->inbox);
     batch_free(e->batch);
     emitter_deinit(&e->emitter);
     scheduler_deinit(&e->scheduler);
     mem_free(e);
+}
+
+int engine_save(struct engine *e, const char *path, uint64_t fingerprint,
+                struct prefix_file_stats *out, struct err *err)
+{
+    return save_to(&e->saver, path, fingerprint, out, err);
 }
 
 /* ---- submit, cancel --------------------------------------------------- */

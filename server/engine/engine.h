@@ -24,6 +24,7 @@ struct cache;
 struct engine;
 struct metrics_text;
 struct model;
+struct prefix_file_stats;
 
 /* Called from the engine thread after a step with something to deliver, and
  * from engine_resume; must only arrange that engine_dispatch is called soon on
@@ -96,6 +97,14 @@ void engine_stop(struct engine *e);
 
 /* Loop thread: stops if need be, drops undelivered events, frees. */
 void engine_free(struct engine *e); /* NULL is fine */
+
+/* Writes what the prefix cache remembers to a file (prefix_file.h) and returns
+ * when it is on disk.  Requests go on meanwhile; what is being written counts
+ * as taken, so memory may be short.  After engine_stop any thread may, before
+ * it any but the loop's and the engine's; one at a time, and engine_free only
+ * when it has returned. */
+int engine_save(struct engine *e, const char *path, uint64_t fingerprint,
+                struct prefix_file_stats *out, struct err *err);
 
 struct engine_stats {
     uint64_t steps;

@@ -19,6 +19,7 @@
 #include "server/engine/mailbox.h"
 #include "server/engine/observe.h"
 #include "server/engine/pace.h"
+#include "server/engine/save.h"
 #include "server/engine/scheduler.h"
 #include "server/engine/share.h"
 
@@ -45,6 +46,7 @@ struct engine {
     atomic_bool blocked; /* nothing can move until a ring is read */
     struct counters count;
     struct observer seen;
+    struct saver saver;
 
     /* Engine thread. */
     struct scheduler scheduler;

@@ -122,6 +122,7 @@ static void receive(struct engine *e)
             list_append(&e->jobs, node);
             take_in(e, list_owner(node, struct job_state, node)->self);
         }
+        save_serve(&e->saver);
     }
     uint64_t now = clock_now_us();
     for (struct list *at = e->jobs.next; at != &e->jobs; at = at->next) {
@@ -400,6 +401,7 @@ void *engine_run(void *user)
     receive(e);
     for (struct list *at = e->jobs.next; at != &e->jobs; at = at->next)
         end_job(e, list_owner(at, struct job_state, node)->self, false);
+    save_leave(&e->saver);
     publish(e);
     return NULL;
 }
