@@ -189,8 +189,8 @@ static void remember_said(struct turn *t, const struct choice *c)
                    c->said.data, c->said.len, &t->speech);
 }
 
-static void hear_finish(struct turn *t, const struct turn_job *tj,
-                        struct choice *c, const struct job_event *e)
+static void hear_finish(struct turn *t, struct turn_job *tj, struct choice *c,
+                        const struct job_event *e)
 {
     const struct sampling_fields *f = fields(t);
     c->ended = true;
