@@ -261,18 +261,24 @@ ALWAYS_INLINE void panel_product(const struct job *j, const uint8_t *panel,
 {
     uint32_t t = 0;
 
-    for (; j->m - t >= 8; t += 8)
-        tokens_of_panel(j, panel, y, t, n, f, 8);
-    if (j->m - t >= 4) {
-        tokens_of_panel(j, panel, y, t, n, f, 4);
-        t += 4;
+    for (; j->m - t > MAX_TOKENS; t += MAX_TOKENS)
+        tokens_of_panel(j, panel, y, t, n, f, MAX_TOKENS);
+    /* A tile for each rest: two would unpack the panel twice. */
+    switch (j->m - t) {
+#define REST(tokens)                                   \
+    case tokens:                                       \
+        tokens_of_panel(j, panel, y, t, n, f, tokens); \
+        break;
+        REST(1)
+        REST(2)
+        REST(3)
+        REST(4)
+        REST(5)
+        REST(6)
+        REST(7)
+        REST(8)
+#undef REST
     }
-    if (j->m - t >= 2) {
-        tokens_of_panel(j, panel, y, t, n, f, 2);
-        t += 2;
-    }
-    if (t < j->m)
-        tokens_of_panel(j, panel, y, t, n, f, 1);
 }
 
 #define DEFINE_FOR(name, suffix, bits, scales, zero)                      \
