@@ -24,8 +24,8 @@ struct engine_options {
     uint32_t n_draft;         /* tokens that a job guesses ahead if it does not
                                  say, JOB_DRAFT_MAX at most; 0: none */
     uint32_t target_gap_ms;   /* a step that decodes takes no prompt tokens
-                                 beyond what keeps it under this; 0: three
-                                 times what decoding alone takes */
+                                 beyond what keeps it under this; 0:
+                                 PACE_AUTO_FACTOR x what decoding takes */
     uint32_t ring_bytes;      /* per job, for events not yet delivered; 0 is
                                  the default, raised to what one step needs */
 };

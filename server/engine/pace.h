@@ -19,7 +19,7 @@
 
 /* Without a target of the operator's: a step with prompts may take so many
  * times as long as one without. */
-#define PACE_AUTO_FACTOR 3.0
+#define PACE_AUTO_FACTOR 2.5
 
 struct pace {
     double target_us;    /* 0: PACE_AUTO_FACTOR * decode_us */

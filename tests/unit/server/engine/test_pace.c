@@ -77,7 +77,7 @@ TEST(a_prompt_neither_stops_the_others_nor_is_starved)
         pace_init(&p, 0);
         for (uint32_t round = 0; round < 3; round++) {
             struct arrival a = arrive(&p, &m, 1000 * round);
-            /* The noise itself makes 3 to 3.6; the budget errs by little. */
+            /* The noise itself makes 2.5 to 3; the budget errs by little. */
             double bound = PACE_AUTO_FACTOR * (1 + m.noise) + 0.6;
             if (a.largest > bound || a.total > 1.4 * a.ideal)
                 fail_msg("machine %u: a gap of %.2f, %.2f of the ideal time", i,
@@ -114,16 +114,16 @@ static uint32_t settle(struct pace *p, const struct machine *m,
     return n;
 }
 
-TEST(a_step_with_a_prompt_takes_three_times_one_without)
+TEST(a_step_with_a_prompt_takes_so_many_times_one_without)
 {
     UNUSED_STATE;
     static const struct machine plain = {50000, 0, 2500, 0};
     static const struct machine experts = {50000, 40000, 1500, 0};
     struct pace p;
     pace_init(&p, 0);
-    assert_in_range(settle(&p, &plain, 50), 39, 40);
+    assert_in_range(settle(&p, &plain, 50), 29, 30);
     pace_init(&p, 0);
-    assert_in_range(settle(&p, &experts, 50), 38, 40);
+    assert_in_range(settle(&p, &experts, 50), 22, 24);
 }
 
 TEST(a_target_in_milliseconds_is_kept)
@@ -141,14 +141,14 @@ TEST(a_change_of_speed_is_followed_and_one_slow_step_is_not)
 {
     UNUSED_STATE;
     static const struct machine fast = {20000, 0, 1000, 0};
-    static const struct machine slow = {80000, 0, 8000, 0};
+    static const struct machine slow = {80000, 0, 6000, 0};
     struct pace p;
     pace_init(&p, 0);
-    assert_in_range(settle(&p, &fast, 50), 39, 40);
-    pace_learn(&p, 200000, 4, 40);
-    assert_in_range(pace_prompt_tokens(&p, 16, MOST), 20, 40);
+    assert_in_range(settle(&p, &fast, 50), 29, 30);
+    pace_learn(&p, 200000, 4, 30);
+    assert_in_range(pace_prompt_tokens(&p, 16, MOST), 16, 30);
     assert_in_range(settle(&p, &slow, 100), 19, 20);
-    assert_in_range(settle(&p, &fast, 100), 38, 40);
+    assert_in_range(settle(&p, &fast, 100), 28, 30);
 }
 
 TEST(last_pieces_of_prompts_do_not_mislead)
@@ -183,7 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prompt_neither_stops_the_others_nor_is_starved),
         cmocka_unit_test(before_anything_is_learnt_little_is_risked),
-        cmocka_unit_test(a_step_with_a_prompt_takes_three_times_one_without),
+        cmocka_unit_test(a_step_with_a_prompt_takes_so_many_times_one_without),
         cmocka_unit_test(a_target_in_milliseconds_is_kept),
         cmocka_unit_test(
             a_change_of_speed_is_followed_and_one_slow_step_is_not),
