@@ -178,6 +178,26 @@ TEST(a_clock_that_stands_still_is_survived)
     assert_in_range(pace_prompt_tokens(&p, 16, MOST), 16, MOST);
 }
 
+TEST(drafts_pay_while_what_is_right_outweighs_their_time)
+{
+    UNUSED_STATE;
+    struct pace p;
+    pace_init(&p, 0);
+    assert_true(pace_draft_pays(&p, 1, 0.1f));
+    pace_learn_draft(&p, 50000, 4); /* says nothing: more than what? */
+    assert_true(pace_draft_pays(&p, 1, 0.1f));
+    pace_learn(&p, 20000, 1, 0);
+    assert_true(pace_draft_pays(&p, 1, 0.1f));
+    pace_learn_draft(&p, 20000 + 4 * 10000, 4);
+    assert_true(pace_draft_pays(&p, 1, 0.6f)); /* 6 tokens for the time of 5 */
+    assert_false(pace_draft_pays(&p, 1, 0.4f));
+    /* The same step, with two sequences in it: it gave twice as much anyway. */
+    assert_false(pace_draft_pays(&p, 2, 0.9f));
+    for (uint32_t i = 0; i < 60; i++)
+        pace_learn_draft(&p, 19000, 4); /* as good as nothing, by chance less */
+    assert_true(pace_draft_pays(&p, 8, 0.5f));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +209,7 @@ int main(void)
             a_change_of_speed_is_followed_and_one_slow_step_is_not),
         cmocka_unit_test(last_pieces_of_prompts_do_not_mislead),
         cmocka_unit_test(a_clock_that_stands_still_is_survived),
+        cmocka_unit_test(drafts_pay_while_what_is_right_outweighs_their_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
