@@ -75,8 +75,9 @@ static int refuse(const struct row *r, const char *text, const char *where,
         return err_set(err, ERR_INVALID,
                        "%s must be a whole number from %lld to %lld, not '%s'",
                        where, (long long)r->low, (long long)r->high, text);
-    return err_set(err, ERR_INVALID, "%s must be %s in its range, not '%s'",
-                   where, kinds[r->type], text);
+    bool ranged = r->type == ROW_BYTES || r->type == ROW_TIME;
+    return err_set(err, ERR_INVALID, "%s must be %s%s, not '%s'", where,
+                   kinds[r->type], ranged ? " in its range" : "", text);
 }
 
 static int set_row(struct settings *s, size_t i, const char *text,

@@ -146,6 +146,14 @@ static void watch_for_sigbus(void)
     (void)sigaction(SIGBUS, &a, NULL);
 }
 
+/* From before the loop takes signals until after it gives them back: one that
+ * asks for a save, or for a stop that is nearly done, must not kill. */
+static void ignore_signal(int signo)
+{
+    struct sigaction a = {.sa_handler = SIG_IGN};
+    (void)sigaction(signo, &a, NULL);
+}
+
 /* --- saving -----------------------------------------------------------------
  */
 
@@ -314,6 +322,9 @@ static void close_doors(struct daemon *d)
     loop_wake_free(d->wake);
     api_free(d->api);
     loop_free(d->loop);
+    ignore_signal(SIGUSR1);
+    ignore_signal(SIGTERM);
+    ignore_signal(SIGINT);
     model_close(d->model);
 }
 
@@ -324,6 +335,7 @@ int daemon_run(const struct daemon_options *options, struct err *err)
         return err_nomem(err, "the daemon");
     d->options = options;
     watch_for_sigbus();
+    ignore_signal(SIGUSR1);
     int rc = prefix_store_check(options->cache_dir, err);
     if (rc == 0)
         rc = open_doors(d, err);

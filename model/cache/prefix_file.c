@@ -150,7 +150,9 @@ static bool is_still(int fd, const char *path)
 static int open_part(const char *part, int *out, struct err *err)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    /* Nor must a pipe keep the stop waiting. */
+    int fd = open(
+        part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
         return err_errno(err, "write", part);
     bool locked = fcntl(fd, F_SETLK, &whole) == 0;

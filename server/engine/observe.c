@@ -40,6 +40,9 @@ static const uint64_t length_edges[] = {
     1,    2,    5,     10,    20,    50,     100,    200,    500,     1000,
     2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000,
 };
+static const uint64_t step_edges[] = {
+    1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192,
+};
 static const uint64_t choice_edges[] = {1, 2, 5, 10, 20};
 
 /* ---- what happens ----------------------------------------------------- */
@@ -53,6 +56,7 @@ void observer_init(struct observer *o, uint32_t ctx_tokens)
     histogram_init(&o->prompt, length_edges, n, 1);
     histogram_init(&o->generation, length_edges, n, 1);
     histogram_init(&o->max_tokens, length_edges, n, 1);
+    histogram_init(&o->step_tokens, step_edges, N_OF(step_edges), 1);
     histogram_init(&o->n_choices, choice_edges, N_OF(choice_edges), 1);
     histogram_init(&o->first_token, first_token_edges, N_OF(first_token_edges),
                    US_PER_S);
@@ -121,6 +125,11 @@ void observe_draft(struct observer *o, uint32_t n_draft, uint32_t n_accepted)
     counter_add(&o->draft_tokens, n_draft);
     for (uint32_t i = 0; i < n_accepted; i++)
         counter_add(&o->accepted[i], 1);
+}
+
+void observe_step(struct observer *o, uint32_t n_tokens)
+{
+    histogram_add(&o->step_tokens, n_tokens);
 }
 
 enum outcome observe_outcome(const struct job_event *end)
@@ -335,6 +344,9 @@ void observe_write(const struct observer *o, const struct engine_stats *stats,
         {"vllm:request_params_max_tokens", "Most tokens a choice might have.",
          &o->max_tokens},
         {"vllm:request_params_n", "Choices of a request.", &o->n_choices},
+        /* A histogram by this name, as vLLM has it. */
+        {"vllm:iteration_tokens_total", "Tokens computed in one step.",
+         &o->step_tokens},
     };
     write_gauges(stats, t);
     write_counters(o, stats, t);

@@ -44,6 +44,7 @@ struct observer {
     struct histogram first_token, between_tokens, per_token;
     struct histogram whole, queue, prefill, decode, inference;
     struct histogram prompt, generation, max_tokens, n_choices;
+    struct histogram step_tokens;
     struct counter prompt_tokens, generation_tokens;
     struct counter outcomes[N_OUTCOMES];
     struct counter drafts, draft_tokens;
@@ -66,6 +67,9 @@ void observe_tokens(struct observer *o, struct sequence *seq, uint32_t n_new);
 
 /* A draft was computed, and so many of its tokens were right. */
 void observe_draft(struct observer *o, uint32_t n_draft, uint32_t n_accepted);
+
+/* A step computed so many tokens, of prompts and of answers. */
+void observe_step(struct observer *o, uint32_t n_tokens);
 
 /* What an end that is told means. */
 enum outcome observe_outcome(const struct job_event *end);

@@ -340,6 +340,7 @@ static void compute(struct engine *e, const struct plan *plan)
     else
         pace_learn(&e->pace, end - start, n_decodes, n_prompt);
     engine_count(&e->count.steps, 1);
+    observe_step(&e->seen, e->batch->n_tokens);
     atomic_store_explicit(&e->count.last_step_us, end, memory_order_relaxed);
 }
 

@@ -98,6 +98,30 @@ def test_a_signal_without_a_directory_harms_nobody(start):
     assert d.stop() == 0
 
 
+def test_signals_until_the_end_do_not_change_it(start, tmp_path):
+    d = start("--cache-dir", str(tmp_path))
+    ask(d, BODY)
+    d.process.send_signal(signal.SIGTERM)
+    while d.process.poll() is None:
+        d.process.send_signal(signal.SIGUSR1)
+        d.process.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    assert d.process.returncode == 0, d.log()
+    only_file(tmp_path)
+
+
+@pytest.mark.parametrize("obstacle", [
+    os.mkdir, os.mkfifo, lambda p: os.symlink("/dev/zero", p),
+    lambda p: os.symlink(p, p)])
+def test_what_is_no_file_is_a_warning(start, tmp_path, obstacle):
+    want = fill(start, tmp_path)
+    file = only_file(tmp_path)
+    file.unlink()
+    obstacle(file)
+    check_cold(start, tmp_path, want,
+               "(no file|symbolic links).*; the prefix cache starts empty")
+
+
 def test_tenants_stay_apart(start, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("one\ntwo\n")
@@ -164,17 +188,18 @@ def test_without_the_prefix_cache_nothing_is_touched(start, tmp_path):
     check_warm(start, tmp_path, want).stop()
 
 
-def test_a_save_that_fails_leaves_the_old_file(start, tmp_path):
+@pytest.mark.parametrize("obstacle", [os.mkdir, os.mkfifo])
+def test_a_save_that_fails_leaves_the_old_file(start, tmp_path, obstacle):
     folder = tmp_path / "kv"
     want = fill(start, folder)
     before = only_file(folder).read_bytes()
     d = start("--cache-dir", str(folder))
     ask(d, chat("Something new"))
     part = folder / (only_file(folder).name + ".part")
-    part.mkdir()  # it cannot be written
-    assert d.stop() == 0, d.log()
+    obstacle(part)  # it cannot be written, and must not be waited for
+    assert d.stop(10) == 0, d.log()
     assert "the prefix cache is not saved" in d.log()
-    part.rmdir()
+    part.rmdir() if part.is_dir() else part.unlink()
     assert only_file(folder).read_bytes() == before
     check_warm(start, folder, want).stop()
 
