@@ -294,7 +294,7 @@ gexpr grammar_call(struct grammar_builder *b, uint32_t rule)
                       .kind = EXPR_CALL, .at = rule, .calls = true, .size = 1});
 }
 
-static gexpr add_dfa(struct grammar_builder *b, struct dfa dfa)
+gexpr grammar_of_dfa(struct grammar_builder *b, struct dfa dfa)
 {
     b->dfas = budget_grow(&b->budget, b->dfas, &b->cap_dfas,
                           (uint64_t)b->n_dfas + 1, sizeof *b->dfas);
@@ -323,7 +323,7 @@ gexpr grammar_whole(struct grammar_builder *b, gexpr x)
     if (b->budget.rc == 0)
         dfa_of_nfa(&dfa, &nfa, &b->budget);
     nfa_deinit(&nfa, &b->budget);
-    return add_dfa(b, dfa);
+    return grammar_of_dfa(b, dfa);
 }
 
 static gexpr combine(struct grammar_builder *b, gexpr x, gexpr y,
@@ -336,7 +336,7 @@ static gexpr combine(struct grammar_builder *b, gexpr x, gexpr y,
     struct dfa dfa;
     dfa_product(&dfa, &b->dfas[b->exprs[x].at], &b->dfas[b->exprs[y].at], kind,
                 &b->budget);
-    return add_dfa(b, dfa);
+    return grammar_of_dfa(b, dfa);
 }
 
 gexpr grammar_both(struct grammar_builder *b, gexpr x, gexpr y)

@@ -67,4 +67,7 @@ struct grammar_builder {
     uint32_t n_rules, cap_rules;
 };
 
+/* An automaton as an expression; takes it over whatever happens. */
+gexpr grammar_of_dfa(struct grammar_builder *b, struct dfa dfa);
+
 #endif

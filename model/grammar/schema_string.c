@@ -1,0 +1,143 @@
+/* schema_string.c -- strings: length, pattern, format. */
+#include <string.h>
+
+#include "model/grammar/expr.h"
+#include "model/grammar/regex.h"
+#include "model/grammar/schema_private.h"
+
+#define YEAR "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+#define LEAP_YEAR                                                              \
+    "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])" \
+    "00)"
+#define DATE                                                                   \
+    "(" YEAR "-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]" \
+    "|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|" LEAP_YEAR "-02-29)"
+#define TIME                                                           \
+    "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](" \
+    "[01][0-9]|2[0-3]):[0-5][0-9])"
+#define BYTE "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+#define IPV4 BYTE "(\\." BYTE "){3}"
+#define H16 "[0-9a-fA-F]{1,4}"
+#define LABEL "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+/* Two labels at least where a host is part of something longer. */
+#define HOST LABEL "(\\." LABEL "){0,7}"
+#define SUBDELIM "!$&'()*+,;="
+#define PCT "%[0-9a-fA-F]{2}"
+#define PCHAR "([a-zA-Z0-9._~:@" SUBDELIM "-]|" PCT ")"
+
+static const struct {
+    const char *name, *pattern; /* NULL: it says nothing of the text */
+} formats[] = {
+    {"date", DATE},
+    {"time", TIME},
+    {"date-time", DATE "T" TIME},
+    {"duration",
+     "P([0-9]{1,9}W|([0-9]{1,9}Y([0-9]{1,9}M([0-9]{1,9}D)?)?|[0-9]{1,9}M("
+     "[0-9]{1,9}D)?|[0-9]{1,9}D)(T([0-9]{1,9}H([0-9]{1,9}M([0-9]{1,9}S)?)?|"
+     "[0-9]{1,9}M([0-9]{1,9}S)?|[0-9]{1,9}S))?|T([0-9]{1,9}H([0-9]{1,9}M("
+     "[0-9]{1,9}S)?)?|[0-9]{1,9}M([0-9]{1,9}S)?|[0-9]{1,9}S))"},
+    {"uuid", "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"},
+    {"email", "[a-zA-Z0-9_+-]{1,32}(\\.[a-zA-Z0-9_+-]{1,31}){0,1}@"
+              "[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?(\\."
+              "[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?){1,4}"},
+    {"hostname", HOST},
+    {"ipv4", IPV4},
+    {"ipv6", "((" H16 ":){7}" H16 "|(" H16 ":){1,7}:|(" H16 ":){1,6}:" H16
+             "|(" H16 ":){1,5}(:" H16 "){1,2}|(" H16 ":){1,4}(:" H16
+             "){1,3}|(" H16 ":){1,3}(:" H16 "){1,4}|(" H16 ":){1,2}(:" H16
+             "){1,5}|" H16 ":(:" H16 "){1,6}|:((:" H16 "){1,7}|:))"},
+    {"uri", "[a-zA-Z][a-zA-Z0-9+.-]{0,31}:(//([a-zA-Z0-9._~" SUBDELIM
+            "-]|" PCT ")+(:[0-9]{1,5})?(/" PCHAR "*)*|/?" PCHAR "+(/" PCHAR
+            "*)*)(\\?(" PCHAR "|[/?])*)?(#(" PCHAR "|[/?])*)?"},
+    {"int32", NULL},
+    {"int64", NULL},
+    {"uint32", NULL},
+    {"uint64", NULL},
+    {"float", NULL},
+    {"double", NULL},
+    {"password", NULL},
+    {"binary", NULL},
+};
+
+static gexpr narrow(struct schema *s, gexpr sum, gexpr x)
+{
+    return sum == GEXPR_NONE ? x : grammar_both(s->b, sum, x);
+}
+
+static gexpr add_format(struct schema *s, gexpr sum, const char *name)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (strcmp(formats[i].name, name) != 0)
+            continue;
+        const char *p = formats[i].pattern;
+        if (p == NULL)
+            return sum;
+        return narrow(s, sum,
+                      regex_expr(s->b, p, strlen(p), false, CHAR_JSON));
+    }
+    schema_refuse(s, ERR_UNSUPPORTED, "format",
+                  "is none of date, time, date-time, duration, uuid, email, "
+                  "hostname, ipv4, ipv6 and uri");
+    return GEXPR_NONE;
+}
+
+static gexpr add_pattern(struct schema *s, gexpr sum, const json_t *pattern)
+{
+    if (schema_failed(s))
+        return GEXPR_NONE;
+    gexpr x = regex_expr(s->b, json_string_value(pattern),
+                         json_string_length(pattern), true, CHAR_JSON);
+    struct err *err = grammar_failure(s->b);
+    if (err != NULL)
+        err_wrap(err, "the schema's pattern at #%s", s->path);
+    return narrow(s, sum, x);
+}
+
+gexpr schema_string_inside(struct schema *s, const json_t *node)
+{
+    gexpr sum = GEXPR_NONE;
+    const json_t *pattern = json_object_get(node, "pattern");
+    const json_t *format = json_object_get(node, "format");
+    if (json_is_string(pattern))
+        sum = add_pattern(s, sum, pattern);
+    for (size_t i = 0; i < json_array_size(pattern); i++)
+        sum = add_pattern(s, sum, json_array_get(pattern, i));
+    if (json_is_string(format))
+        sum = add_format(s, sum, json_string_value(format));
+    for (size_t i = 0; i < json_array_size(format); i++)
+        sum = add_format(s, sum, json_string_value(json_array_get(format, i)));
+    uint32_t min = schema_count(s, node, "minLength", 0);
+    uint32_t max = schema_count(s, node, "maxLength", GRAMMAR_NO_MAX);
+    if (schema_failed(s) || (min == 0 && max == GRAMMAR_NO_MAX))
+        return sum;
+    if (max < min)
+        return grammar_whole(s->b, grammar_never(s->b));
+    if (min > GRAMMAR_MAX_REPEAT)
+        schema_refuse(s, ERR_LIMIT, "minLength", "is more than the %u allowed",
+                      GRAMMAR_MAX_REPEAT);
+    if (max > GRAMMAR_MAX_REPEAT && max != GRAMMAR_NO_MAX)
+        schema_refuse(s, ERR_LIMIT, "maxLength", "is more than the %u allowed",
+                      GRAMMAR_MAX_REPEAT);
+    gexpr length =
+        grammar_repeat(s->b, charset_any(s->b, CHAR_JSON), min, max);
+    return narrow(s, sum, length);
+}
+
+gexpr schema_string(struct schema *s, const json_t *node)
+{
+    struct grammar_builder *b = s->b;
+    gexpr quote = grammar_text(b, "\"");
+    uint32_t min = schema_count(s, node, "minLength", 0);
+    bool only_min = min > 0 && !json_object_get(node, "maxLength") &&
+                    !json_object_get(node, "pattern") &&
+                    !json_object_get(node, "format");
+    if (only_min && min <= GRAMMAR_MAX_REPEAT)
+        return grammar_seq3(
+            b, quote,
+            grammar_repeat(b, charset_any(b, CHAR_JSON), min, min),
+            schema_string_tail(s));
+    gexpr inside = schema_string_inside(s, node);
+    if (inside == GEXPR_NONE)
+        return grammar_seq2(b, quote, schema_string_tail(s));
+    return grammar_seq3(b, quote, inside, quote);
+}
