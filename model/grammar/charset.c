@@ -189,8 +189,28 @@ static const char *json_escape(uint32_t c, char out[8])
     return out;
 }
 
+/* What a set needs behind a backslash. */
+struct escapes {
+    uint64_t simple[4];   /* one more character */
+    uint64_t lows[2][4];  /* the last digit after u000 and u001 */
+    bool has_simple, has_low[2];
+};
+
+static void add_escape(struct escapes *e, const char *text)
+{
+    if (text[1] != 'u') {
+        e->has_simple = true;
+        e->simple[text[1] / 64] |= (uint64_t)1 << (text[1] % 64);
+        return;
+    }
+    int row = text[4] - '0';
+    e->has_low[row] = true;
+    e->lows[row][text[5] / 64] |= (uint64_t)1 << (text[5] % 64);
+}
+
 /* In JSON the first 0x5D characters may be escaped. */
-static void spell_json(struct spelling *s, uint32_t lo, uint32_t hi)
+static void spell_json(struct spelling *s, struct escapes *escapes, uint32_t lo,
+                       uint32_t hi)
 {
     char text[8];
     for (uint32_t c = lo; c <= hi && c <= '\\'; c++) {
@@ -198,23 +218,47 @@ static void spell_json(struct spelling *s, uint32_t lo, uint32_t hi)
         if (escape == NULL)
             spell_range(s, c, c);
         else
-            add_way(s, grammar_text(s->b, escape));
+            add_escape(escapes, escape);
     }
     if (hi > '\\')
         spell_range(s, lo > '\\' ? lo : '\\' + 1, hi);
+}
+
+/* All of them share their beginning, since a string of 1,000 characters has
+ * these states 1,000 times. */
+static void spell_escapes(struct spelling *s, const struct escapes *e)
+{
+    struct grammar_builder *b = s->b;
+    gexpr rows[2], ways[2];
+    size_t n_rows = 0, n = 0;
+    for (unsigned row = 0; row < 2; row++)
+        if (e->has_low[row])
+            rows[n_rows++] =
+                grammar_seq2(b, grammar_text(b, row ? "1" : "0"),
+                             grammar_set(b, e->lows[row]));
+    if (n_rows > 0)
+        ways[n++] = grammar_seq2(b, grammar_text(b, "u00"),
+                                 grammar_alt(b, rows, n_rows));
+    if (e->has_simple)
+        ways[n++] = grammar_set(b, e->simple);
+    if (n > 0)
+        add_way(s, grammar_seq2(b, grammar_text(b, "\\"),
+                                grammar_alt(b, ways, n)));
 }
 
 gexpr charset_expr(struct grammar_builder *b, struct charset *set,
                    enum char_form form)
 {
     struct spelling s = {.b = b};
+    struct escapes escapes = {0};
     charset_settle(set);
     for (uint32_t i = 0; i < set->n && b->budget.rc == 0; i++) {
         if (form == CHAR_JSON)
-            spell_json(&s, set->ranges[i].lo, set->ranges[i].hi);
+            spell_json(&s, &escapes, set->ranges[i].lo, set->ranges[i].hi);
         else
             spell_range(&s, set->ranges[i].lo, set->ranges[i].hi);
     }
+    spell_escapes(&s, &escapes);
     if (s.has_single)
         add_way(&s, grammar_set(b, s.single));
     gexpr all = b->budget.rc == 0 ? grammar_alt(b, s.ways, s.n_ways)

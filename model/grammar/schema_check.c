@@ -256,7 +256,13 @@ static bool number_admitted(const json_t *value, const json_t *node)
 static bool string_admitted(struct schema *s, const json_t *value,
                             const json_t *node)
 {
-    gexpr inside = schema_string_inside(s, node);
+    uint32_t length = 0;
+    for (const char *p = json_string_value(value); *p; p++)
+        length += ((uint8_t)*p & 0xC0) != 0x80;
+    if (length < schema_count(s, node, "minLength", 0) ||
+        length > schema_count(s, node, "maxLength", GRAMMAR_NO_MAX))
+        return false;
+    gexpr inside = schema_string_inside(s, node, false);
     if (inside == GEXPR_NONE)
         return !schema_failed(s);
     struct buf text = {0};
@@ -331,7 +337,8 @@ static bool ranges_apart(const json_t *x, const json_t *y)
 
 static bool strings_apart(struct schema *s, const json_t *x, const json_t *y)
 {
-    gexpr a = schema_string_inside(s, x), b = schema_string_inside(s, y);
+    gexpr a = schema_string_inside(s, x, true);
+    gexpr b = schema_string_inside(s, y, true);
     return a != GEXPR_NONE && b != GEXPR_NONE &&
            grammar_is_never(s->b, grammar_both(s->b, a, b));
 }

@@ -343,7 +343,7 @@ static gexpr names_of(struct schema *s, const json_t *names)
         return grammar_whole(b, grammar_never(b));
     const json_t *values = schema_values(s, names);
     if (values == NULL)
-        return schema_string_inside(s, names);
+        return schema_string_inside(s, names, true);
     gexpr *texts = mem_alloc((json_array_size(values) + 1) * sizeof *texts);
     size_t n = 0;
     if (texts == NULL)

@@ -44,7 +44,6 @@ struct schema {
 /* Any schema.  `key` (and index, unless negative) is where it lies. */
 gexpr schema_at(struct schema *s, const json_t *node, const char *key,
                 long index);
-/* Every type of `types`, as far as the node bounds them. */
 bool schema_failed(const struct schema *s);
 /* "maxItems at #/properties/x: ..." */
 void schema_refuse(struct schema *s, enum err_class class_, const char *keyword,
@@ -97,8 +96,9 @@ const json_t *schema_values(struct schema *s, const json_t *node);
 
 gexpr schema_string(struct schema *s, const json_t *node);
 /* What may stand between the quotation marks, each character spelt in one way,
- * without calls; GEXPR_NONE when nothing bounds it. */
-gexpr schema_string_inside(struct schema *s, const json_t *node);
+ * without calls; GEXPR_NONE when nothing bounds it.  Without `lengths`, what
+ * pattern and format say. */
+gexpr schema_string_inside(struct schema *s, const json_t *node, bool lengths);
 gexpr schema_number(struct schema *s, const json_t *node, bool integer);
 gexpr schema_object(struct schema *s, const json_t *node);
 gexpr schema_array(struct schema *s, const json_t *node);

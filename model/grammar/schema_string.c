@@ -5,6 +5,9 @@
 #include "model/grammar/regex.h"
 #include "model/grammar/schema_private.h"
 
+/* Characters of a block, where a length is large. */
+#define BLOCK 256u
+
 #define YEAR "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 #define LEAP_YEAR                                                              \
     "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])" \
@@ -93,7 +96,7 @@ static gexpr add_pattern(struct schema *s, gexpr sum, const json_t *pattern)
     return narrow(s, sum, x);
 }
 
-gexpr schema_string_inside(struct schema *s, const json_t *node)
+gexpr schema_string_inside(struct schema *s, const json_t *node, bool lengths)
 {
     gexpr sum = GEXPR_NONE;
     const json_t *pattern = json_object_get(node, "pattern");
@@ -108,7 +111,7 @@ gexpr schema_string_inside(struct schema *s, const json_t *node)
         sum = add_format(s, sum, json_string_value(json_array_get(format, i)));
     uint32_t min = schema_count(s, node, "minLength", 0);
     uint32_t max = schema_count(s, node, "maxLength", GRAMMAR_NO_MAX);
-    if (schema_failed(s) || (min == 0 && max == GRAMMAR_NO_MAX))
+    if (!lengths || schema_failed(s) || (min == 0 && max == GRAMMAR_NO_MAX))
         return sum;
     if (max < min)
         return grammar_whole(s->b, grammar_never(s->b));
@@ -123,21 +126,74 @@ gexpr schema_string_inside(struct schema *s, const json_t *node)
     return narrow(s, sum, length);
 }
 
+/* min..max characters by blocks: so many that a state for each would be too
+ * much.  A block is a rule, and a length is some blocks and a part of one:
+ *
+ *     block{a} ( x{r,B-1} | block{1,k-1} x{0,B-1} | block{k} x{0,q} )
+ *
+ * with min = a B + r and max = (a + k) B + q. */
+static gexpr by_blocks(struct schema *s, uint32_t min, uint32_t max)
+{
+    struct grammar_builder *b = s->b;
+    gexpr x = charset_any(b, CHAR_JSON);
+    gexpr block = schema_share(s, grammar_repeat(b, x, BLOCK, BLOCK), "block");
+    uint32_t a = min / BLOCK, r = min % BLOCK;
+    uint32_t k = max / BLOCK - a, q = max % BLOCK;
+    gexpr ways[3];
+    size_t n = 0;
+    if (k == 0)
+        ways[n++] = grammar_repeat(b, x, r, q);
+    else
+        ways[n++] = grammar_repeat(b, x, r, BLOCK - 1);
+    if (k > 1)
+        ways[n++] = grammar_seq2(b, grammar_repeat(b, block, 1, k - 1),
+                                 grammar_repeat(b, x, 0, BLOCK - 1));
+    if (k > 0)
+        ways[n++] = grammar_seq2(b, grammar_repeat(b, block, k, k),
+                                 grammar_repeat(b, x, 0, q));
+    return grammar_seq2(b, grammar_repeat(b, block, a, a),
+                        grammar_alt(b, ways, n));
+}
+
+/* Nothing but lengths: these need not be spelt out state by state. */
+static gexpr of_length(struct schema *s, uint32_t min, uint32_t max)
+{
+    struct grammar_builder *b = s->b;
+    gexpr quote = grammar_text(b, "\"");
+    if (min > GRAMMAR_MAX_REPEAT ||
+        (max > GRAMMAR_MAX_REPEAT && max != GRAMMAR_NO_MAX))
+        schema_refuse(s, ERR_LIMIT,
+                      min > GRAMMAR_MAX_REPEAT ? "minLength" : "maxLength",
+                      "is more than the %u allowed", GRAMMAR_MAX_REPEAT);
+    if (schema_failed(s))
+        return GEXPR_NONE;
+    if (max < min)
+        return grammar_never(b);
+    if (max == GRAMMAR_NO_MAX) {
+        gexpr first = min < 2 * BLOCK
+                          ? grammar_repeat(b, charset_any(b, CHAR_JSON), min,
+                                           min)
+                          : by_blocks(s, min, min);
+        return grammar_seq3(b, quote, first, schema_string_tail(s));
+    }
+    gexpr inside = max < 4 * BLOCK
+                       ? grammar_repeat(b, charset_any(b, CHAR_JSON), min, max)
+                       : by_blocks(s, min, max);
+    return grammar_seq3(b, quote, inside, quote);
+}
+
 gexpr schema_string(struct schema *s, const json_t *node)
 {
     struct grammar_builder *b = s->b;
     gexpr quote = grammar_text(b, "\"");
     uint32_t min = schema_count(s, node, "minLength", 0);
-    bool only_min = min > 0 && !json_object_get(node, "maxLength") &&
-                    !json_object_get(node, "pattern") &&
-                    !json_object_get(node, "format");
-    if (only_min && min <= GRAMMAR_MAX_REPEAT)
-        return grammar_seq3(
-            b, quote,
-            grammar_repeat(b, charset_any(b, CHAR_JSON), min, min),
-            schema_string_tail(s));
-    gexpr inside = schema_string_inside(s, node);
-    if (inside == GEXPR_NONE)
+    uint32_t max = schema_count(s, node, "maxLength", GRAMMAR_NO_MAX);
+    if (json_object_get(node, "pattern") || json_object_get(node, "format")) {
+        gexpr inside = schema_string_inside(s, node, true);
+        if (inside != GEXPR_NONE)
+            return grammar_seq3(b, quote, inside, quote);
+    }
+    if (min == 0 && max == GRAMMAR_NO_MAX)
         return grammar_seq2(b, quote, schema_string_tail(s));
-    return grammar_seq3(b, quote, inside, quote);
+    return of_length(s, min, max);
 }
