@@ -246,6 +246,33 @@ static void spell_escapes(struct spelling *s, const struct escapes *e)
                                 grammar_alt(b, ways, n)));
 }
 
+/* 0x80 and all above it.  The sequences share their ends, since this is what
+ * nearly every large set has. */
+static void spell_above_ascii(struct spelling *s)
+{
+    struct grammar_builder *b = s->b;
+    gexpr tail = grammar_range(b, 0x80, 0xBF);
+    gexpr four[] = {
+        grammar_seq2(b, grammar_range(b, 0xF0, 0xF0),
+                     grammar_range(b, 0x90, 0xBF)),
+        grammar_seq2(b, grammar_range(b, 0xF1, 0xF3), tail),
+        grammar_seq2(b, grammar_range(b, 0xF4, 0xF4),
+                     grammar_range(b, 0x80, 0x8F))};
+    gexpr three[] = {
+        grammar_seq2(b, grammar_range(b, 0xE0, 0xE0),
+                     grammar_range(b, 0xA0, 0xBF)),
+        grammar_seq2(b,
+                     grammar_alt2(b, grammar_range(b, 0xE1, 0xEC),
+                                  grammar_range(b, 0xEE, 0xEF)),
+                     tail),
+        grammar_seq2(b, grammar_range(b, 0xED, 0xED),
+                     grammar_range(b, 0x80, 0x9F)),
+        grammar_seq2(b, grammar_alt(b, four, 3), tail)};
+    gexpr two = grammar_alt2(b, grammar_range(b, 0xC2, 0xDF),
+                             grammar_alt(b, three, 4));
+    add_way(s, grammar_seq2(b, two, tail));
+}
+
 gexpr charset_expr(struct grammar_builder *b, struct charset *set,
                    enum char_form form)
 {
@@ -253,10 +280,17 @@ gexpr charset_expr(struct grammar_builder *b, struct charset *set,
     struct escapes escapes = {0};
     charset_settle(set);
     for (uint32_t i = 0; i < set->n && b->budget.rc == 0; i++) {
+        struct char_range r = set->ranges[i];
+        if (r.lo <= 0x80 && r.hi == CHAR_MAX_VALUE) {
+            spell_above_ascii(&s);
+            if (r.lo == 0x80)
+                break;
+            r.hi = 0x7F;
+        }
         if (form == CHAR_JSON)
-            spell_json(&s, &escapes, set->ranges[i].lo, set->ranges[i].hi);
+            spell_json(&s, &escapes, r.lo, r.hi);
         else
-            spell_range(&s, set->ranges[i].lo, set->ranges[i].hi);
+            spell_range(&s, r.lo, r.hi);
     }
     spell_escapes(&s, &escapes);
     if (s.has_single)

@@ -48,6 +48,8 @@ void schema_leave(struct schema *s, size_t mark)
 
 const json_t *schema_keep(struct schema *s, json_t *node)
 {
+    if (s->kept == NULL)
+        json_decref(node);
     if (node == NULL || s->kept == NULL ||
         json_array_append_new(s->kept, node) != 0) {
         grammar_fail(s->b, ERR_NOMEM, "out of memory for a schema");

@@ -386,12 +386,11 @@ static bool values_apart(struct schema *s, const json_t *values,
 static bool types_apart(struct schema *s, const json_t *x, const json_t *y,
                         unsigned level)
 {
+    /* What is written for one must not be valid for the other, which without
+     * a `type` takes all types, though less is written. */
     unsigned a = schema_types(s, x), b = schema_types(s, y);
-    if (!json_object_get(x, "type"))
-        a = TYPE_ALL;
-    if (!json_object_get(y, "type"))
-        b = TYPE_ALL;
-    unsigned common = a & b;
+    unsigned common = (json_object_get(x, "type") ? a : TYPE_ALL) & b;
+    common |= (json_object_get(y, "type") ? b : TYPE_ALL) & a;
     if (common & (TYPE_NULL | TYPE_BOOLEAN))
         return false;
     if ((common & TYPE_ARRAY) &&

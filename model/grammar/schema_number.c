@@ -61,7 +61,7 @@ static gexpr whole_between(struct grammar_builder *b, long long lo,
             ways[n++] = grammar_both(b, on_side(b, low, AT_LEAST),
                                      on_side(b, high, AT_MOST));
         from = to + 1;
-        to = to * 10 + 9;
+        to = length < 18 ? to * 10 + 9 : to;
     }
     return grammar_alt(b, ways, n);
 }
