@@ -134,6 +134,8 @@ static void find_members(struct object *o)
     for (size_t i = 0; i < json_array_size(required); i++) {
         key = json_string_value(json_array_get(required, i));
         bool twice = json_object_get(listed, key) != NULL;
+        if (!budget_spend(&o->s->b->budget, i + 1))
+            return;
         for (size_t j = 0; j < i && !twice; j++)
             twice = strcmp(json_string_value(json_array_get(required, j)),
                            key) == 0;
