@@ -17,6 +17,7 @@ enum shape {
     SHAPE_COUNT,
     SHAPE_NUMBER,
     SHAPE_STRING,
+    SHAPE_TEXT, /* a string, or a list of them after merging */
     SHAPE_STRINGS,
     SHAPE_LIST,
     SHAPE_BOOL,
@@ -47,8 +48,8 @@ static const struct {
     {"uniqueItems", SHAPE_BOOL},
     {"minLength", SHAPE_COUNT},
     {"maxLength", SHAPE_COUNT},
-    {"pattern", SHAPE_STRING},
-    {"format", SHAPE_STRING},
+    {"pattern", SHAPE_TEXT},
+    {"format", SHAPE_TEXT},
     {"minimum", SHAPE_NUMBER},
     {"maximum", SHAPE_NUMBER},
     {"exclusiveMinimum", SHAPE_NUMBER},
@@ -134,7 +135,6 @@ static bool is_count(const json_t *v)
     return json_is_number(v) && n >= 0 && n == floor(n);
 }
 
-/* pattern and format become lists where schemas were merged. */
 static const char *shape_lacks(const json_t *v, enum shape shape)
 {
     switch (shape) {
@@ -155,6 +155,8 @@ static const char *shape_lacks(const json_t *v, enum shape shape)
     case SHAPE_NUMBER:
         return json_is_number(v) ? NULL : "must be a number";
     case SHAPE_STRING:
+        return json_is_string(v) ? NULL : "must be a string";
+    case SHAPE_TEXT:
         return json_is_string(v) || all_strings(v) ? NULL : "must be a string";
     case SHAPE_STRINGS:
         return all_strings(v) ? NULL : "must be a list of strings";
