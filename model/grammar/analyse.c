@@ -142,8 +142,7 @@ static uint32_t growing_cycle(const struct components *c)
 uint32_t analyse_left_recursion(const struct grammar *g, struct budget *budget)
 {
     uint32_t n = g->n_states, cap = 0, cap_bytes = 0, found = DFA_DEAD;
-    uint32_t *words =
-        budget_grow(budget, NULL, &cap, 5ull * n, sizeof *words);
+    uint32_t *words = budget_grow(budget, NULL, &cap, 5ull * n, sizeof *words);
     uint8_t *bytes = budget_grow(budget, NULL, &cap_bytes, 2ull * n, 1);
     if (budget->rc == 0) {
         memset(words, 0, 5 * (size_t)n * sizeof *words);

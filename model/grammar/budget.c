@@ -43,8 +43,8 @@ void *budget_grow(struct budget *b, void *p, uint32_t *cap, uint64_t need,
         wanted = need;
     if (wanted > b->max_bytes / size)
         wanted = need;
-    uint64_t more = need > b->max_bytes / size ? b->max_bytes + 1
-                                               : (wanted - *cap) * size;
+    uint64_t more =
+        need > b->max_bytes / size ? b->max_bytes + 1 : (wanted - *cap) * size;
     if (more > b->max_bytes - b->bytes) {
         budget_fail(b, ERR_LIMIT,
                     "the constraint takes more than the %zu MiB allowed to "

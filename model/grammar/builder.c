@@ -89,9 +89,8 @@ static uint32_t saturate(uint64_t size)
 /* Room for n kids; where they begin. */
 static uint32_t room_for_kids(struct grammar_builder *b, size_t n)
 {
-    b->kids =
-        budget_grow(&b->budget, b->kids, &b->cap_kids,
-                    (uint64_t)b->n_kids + (uint64_t)n, sizeof *b->kids);
+    b->kids = budget_grow(&b->budget, b->kids, &b->cap_kids,
+                          (uint64_t)b->n_kids + (uint64_t)n, sizeof *b->kids);
     return b->n_kids;
 }
 
@@ -156,8 +155,8 @@ gexpr grammar_set(struct grammar_builder *b, const uint64_t bits[4])
     if (b->budget.rc != 0)
         return GEXPR_NONE;
     memcpy(b->sets[b->n_sets].bits, bits, sizeof b->sets[b->n_sets].bits);
-    return add(
-        b, (struct expr){.kind = EXPR_SET, .at = b->n_sets++, .size = 1});
+    return add(b,
+               (struct expr){.kind = EXPR_SET, .at = b->n_sets++, .size = 1});
 }
 
 gexpr grammar_range(struct grammar_builder *b, uint8_t lo, uint8_t hi)
@@ -229,9 +228,8 @@ gexpr grammar_repeat(struct grammar_builder *b, gexpr x, uint32_t min,
     if (b->budget.rc != 0)
         return GEXPR_NONE;
     adopt(b, &e, x);
-    e.size = saturate((uint64_t)e.size *
-                          (max == GRAMMAR_NO_MAX ? times + 1u : times) +
-                      1);
+    e.size = saturate(
+        (uint64_t)e.size * (max == GRAMMAR_NO_MAX ? times + 1u : times) + 1);
     b->kids[b->n_kids++] = x;
     return add(b, e);
 }
@@ -258,8 +256,7 @@ gexpr grammar_list(struct grammar_builder *b, const struct grammar_item *items,
         kids[2 + 2 * i] = (items[i].optional ? ITEM_OPTIONAL : 0u) |
                           (items[i].many ? ITEM_MANY : 0u);
         adopt(b, &e, items[i].expr);
-        e.size =
-            saturate(e.size + separators * (items[i].many ? 2u : 1u));
+        e.size = saturate(e.size + separators * (items[i].many ? 2u : 1u));
     }
     return add(b, e);
 }

@@ -191,8 +191,8 @@ static const char *json_escape(uint32_t c, char out[8])
 
 /* What a set needs behind a backslash. */
 struct escapes {
-    uint64_t simple[4];   /* one more character */
-    uint64_t lows[2][4];  /* the last digit after u000 and u001 */
+    uint64_t simple[4];  /* one more character */
+    uint64_t lows[2][4]; /* the last digit after u000 and u001 */
     bool has_simple, has_low[2];
 };
 
@@ -233,17 +233,16 @@ static void spell_escapes(struct spelling *s, const struct escapes *e)
     size_t n_rows = 0, n = 0;
     for (unsigned row = 0; row < 2; row++)
         if (e->has_low[row])
-            rows[n_rows++] =
-                grammar_seq2(b, grammar_text(b, row ? "1" : "0"),
-                             grammar_set(b, e->lows[row]));
+            rows[n_rows++] = grammar_seq2(b, grammar_text(b, row ? "1" : "0"),
+                                          grammar_set(b, e->lows[row]));
     if (n_rows > 0)
         ways[n++] = grammar_seq2(b, grammar_text(b, "u00"),
                                  grammar_alt(b, rows, n_rows));
     if (e->has_simple)
         ways[n++] = grammar_set(b, e->simple);
     if (n > 0)
-        add_way(s, grammar_seq2(b, grammar_text(b, "\\"),
-                                grammar_alt(b, ways, n)));
+        add_way(
+            s, grammar_seq2(b, grammar_text(b, "\\"), grammar_alt(b, ways, n)));
 }
 
 /* 0x80 and all above it.  The sequences share their ends, since this is what
@@ -252,24 +251,22 @@ static void spell_above_ascii(struct spelling *s)
 {
     struct grammar_builder *b = s->b;
     gexpr tail = grammar_range(b, 0x80, 0xBF);
-    gexpr four[] = {
-        grammar_seq2(b, grammar_range(b, 0xF0, 0xF0),
-                     grammar_range(b, 0x90, 0xBF)),
-        grammar_seq2(b, grammar_range(b, 0xF1, 0xF3), tail),
-        grammar_seq2(b, grammar_range(b, 0xF4, 0xF4),
-                     grammar_range(b, 0x80, 0x8F))};
-    gexpr three[] = {
-        grammar_seq2(b, grammar_range(b, 0xE0, 0xE0),
-                     grammar_range(b, 0xA0, 0xBF)),
-        grammar_seq2(b,
-                     grammar_alt2(b, grammar_range(b, 0xE1, 0xEC),
-                                  grammar_range(b, 0xEE, 0xEF)),
-                     tail),
-        grammar_seq2(b, grammar_range(b, 0xED, 0xED),
-                     grammar_range(b, 0x80, 0x9F)),
-        grammar_seq2(b, grammar_alt(b, four, 3), tail)};
-    gexpr two = grammar_alt2(b, grammar_range(b, 0xC2, 0xDF),
-                             grammar_alt(b, three, 4));
+    gexpr four[] = {grammar_seq2(b, grammar_range(b, 0xF0, 0xF0),
+                                 grammar_range(b, 0x90, 0xBF)),
+                    grammar_seq2(b, grammar_range(b, 0xF1, 0xF3), tail),
+                    grammar_seq2(b, grammar_range(b, 0xF4, 0xF4),
+                                 grammar_range(b, 0x80, 0x8F))};
+    gexpr three[] = {grammar_seq2(b, grammar_range(b, 0xE0, 0xE0),
+                                  grammar_range(b, 0xA0, 0xBF)),
+                     grammar_seq2(b,
+                                  grammar_alt2(b, grammar_range(b, 0xE1, 0xEC),
+                                               grammar_range(b, 0xEE, 0xEF)),
+                                  tail),
+                     grammar_seq2(b, grammar_range(b, 0xED, 0xED),
+                                  grammar_range(b, 0x80, 0x9F)),
+                     grammar_seq2(b, grammar_alt(b, four, 3), tail)};
+    gexpr two =
+        grammar_alt2(b, grammar_range(b, 0xC2, 0xDF), grammar_alt(b, three, 4));
     add_way(s, grammar_seq2(b, two, tail));
 }
 
@@ -295,8 +292,8 @@ gexpr charset_expr(struct grammar_builder *b, struct charset *set,
     spell_escapes(&s, &escapes);
     if (s.has_single)
         add_way(&s, grammar_set(b, s.single));
-    gexpr all = b->budget.rc == 0 ? grammar_alt(b, s.ways, s.n_ways)
-                                  : GEXPR_NONE;
+    gexpr all =
+        b->budget.rc == 0 ? grammar_alt(b, s.ways, s.n_ways) : GEXPR_NONE;
     budget_drop(&b->budget, s.ways, s.cap_ways, sizeof *s.ways);
     return all;
 }

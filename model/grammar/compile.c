@@ -16,7 +16,8 @@
 #define MAX_ROWS 2048u
 #define ROW_FROM_RANGES 5u
 
-/* --- which rules are copied into their callers ----------------------------- */
+/* --- which rules are copied into their callers -----------------------------
+ */
 
 struct visit {
     uint32_t rule, next; /* the next of its calls to look at */
@@ -94,8 +95,8 @@ static void close_rule(struct walk *w, const struct visit *v)
     }
     r->size = size > EXPR_MAX_SIZE ? EXPR_MAX_SIZE + 1 : (uint32_t)size;
     r->depth = (uint16_t)(e->depth + depth + 1);
-    r->inlined = !r->keep && size <= INLINE_MAX_SIZE &&
-                 r->depth <= EXPR_MAX_DEPTH / 2;
+    r->inlined =
+        !r->keep && size <= INLINE_MAX_SIZE && r->depth <= EXPR_MAX_DEPTH / 2;
     w->color[v->rule] = DONE;
 }
 
@@ -127,7 +128,8 @@ static void choose_inlined(struct grammar_builder *b, uint32_t root)
     b->rules[root].inlined = false;
 }
 
-/* --- one table of states ---------------------------------------------------- */
+/* --- one table of states ----------------------------------------------------
+ */
 
 struct table {
     struct grammar_builder *b;
@@ -199,12 +201,12 @@ static void place_rule(struct table *t, uint32_t number)
                     GRAMMAR_MAX_STATES);
     t->states =
         budget_grow(budget, t->states, &t->cap_states, n, sizeof *t->states);
-    t->ranges = budget_grow(budget, t->ranges, &t->cap_ranges,
-                            (uint64_t)t->n_ranges + dfa.n_ranges,
-                            sizeof *t->ranges);
-    t->calls = budget_grow(budget, t->calls, &t->cap_calls,
-                           (uint64_t)t->n_calls + dfa.n_calls,
-                           sizeof *t->calls);
+    t->ranges =
+        budget_grow(budget, t->ranges, &t->cap_ranges,
+                    (uint64_t)t->n_ranges + dfa.n_ranges, sizeof *t->ranges);
+    t->calls =
+        budget_grow(budget, t->calls, &t->cap_calls,
+                    (uint64_t)t->n_calls + dfa.n_calls, sizeof *t->calls);
     uint32_t base = t->n_states;
     t->starts[number] = base;
     for (uint32_t i = 0; i < dfa.n_states && budget->rc == 0; i++)
@@ -224,7 +226,8 @@ static void place_rules(struct table *t, uint32_t root)
         t->calls[i].start = t->starts[t->b->rules[t->calls[i].start].number];
 }
 
-/* --- what is known of the states -------------------------------------------- */
+/* --- what is known of the states --------------------------------------------
+ */
 
 /* Cuts what leads to no end. */
 static void prune(struct grammar *g)
@@ -358,8 +361,7 @@ static void take_table(struct grammar *g, struct table *t)
     g->calls = shrink(t->calls, t->n_calls, sizeof *g->calls);
     g->n_states = t->n_states;
     g->bytes += sizeof *g + t->n_states * sizeof *g->states +
-                t->n_ranges * sizeof *g->ranges +
-                t->n_calls * sizeof *g->calls;
+                t->n_ranges * sizeof *g->ranges + t->n_calls * sizeof *g->calls;
 }
 
 int grammar_finish(struct grammar_builder *b, uint32_t root,

@@ -170,9 +170,8 @@ void dfa_product(struct dfa *out, const struct dfa *x, const struct dfa *y,
     for (uint32_t i = 0; i < pairs.n && budget->rc == 0; i++) {
         struct pair at = pairs.list[i];
         bool in_y = accepts(y, at.y);
-        dfa_add_state(out,
-                      accepts(x, at.x) && (kind == DFA_BOTH ? in_y : !in_y),
-                      budget);
+        dfa_add_state(
+            out, accepts(x, at.x) && (kind == DFA_BOTH ? in_y : !in_y), budget);
         for (unsigned lo = 0, hi; lo < 256 && budget_spend(budget, 1);
              lo = hi + 1) {
             unsigned hi_y;

@@ -105,9 +105,8 @@ static struct name *take_name(struct parser *p)
     uint32_t rule = grammar_rule(p->b, text);
     if (failed(p))
         return NULL;
-    p->names[p->n_names] = (struct name){.at = (uint32_t)from,
-                                         .n = (uint32_t)n,
-                                         .rule = rule};
+    p->names[p->n_names] =
+        (struct name){.at = (uint32_t)from, .n = (uint32_t)n, .rule = rule};
     return &p->names[p->n_names++];
 }
 

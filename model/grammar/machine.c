@@ -95,12 +95,11 @@ static uint32_t push(struct machine *m, uint32_t to, uint32_t parent)
         return BOTTOM;
     }
     uint32_t *bucket = bucket_of(m, to, parent);
-    m->nodes[i] =
-        (struct node){.to = to,
-                      .parent = parent,
-                      .next = *bucket,
-                      .depth = (uint8_t)(m->nodes[parent].depth + 1),
-                      .key = mix(m->nodes[parent].key + to + 1)};
+    m->nodes[i] = (struct node){.to = to,
+                                .parent = parent,
+                                .next = *bucket,
+                                .depth = (uint8_t)(m->nodes[parent].depth + 1),
+                                .key = mix(m->nodes[parent].key + to + 1)};
     return *bucket = i;
 }
 

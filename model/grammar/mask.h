@@ -36,7 +36,7 @@ int mask_vocab_new(struct mask_vocab **out, uint32_t n_ids,
 /* The tokenizer's tokens but the special ones. */
 int mask_vocab_of_tokenizer(struct mask_vocab **out, const struct tokenizer *t,
                             uint32_t n_ids, struct err *err);
-void mask_vocab_free(struct mask_vocab *v); /* NULL is fine */
+void mask_vocab_free(struct mask_vocab *v);              /* NULL is fine */
 uint32_t mask_vocab_n_words(const struct mask_vocab *v); /* n_ids / 32, up */
 size_t mask_vocab_bytes(const struct mask_vocab *v);
 

@@ -28,8 +28,7 @@ static unsigned slice_of(const char *bytes, size_t n)
 }
 
 static int fill_slice(struct mask_vocab *v, unsigned slice,
-                      mask_bytes_fn *bytes, void *user,
-                      struct trie_word *words)
+                      mask_bytes_fn *bytes, void *user, struct trie_word *words)
 {
     uint32_t n_words = 0;
     for (uint32_t id = 0; id < v->n_ids; id++) {
@@ -38,8 +37,7 @@ static int fill_slice(struct mask_vocab *v, unsigned slice,
         if (p == NULL || n == 0 || n > MASK_MAX_TOKEN_BYTES ||
             slice_of(p, n) != slice)
             continue;
-        words[n_words++] =
-            (struct trie_word){p, (uint32_t)n, (token_id)id};
+        words[n_words++] = (struct trie_word){p, (uint32_t)n, (token_id)id};
         if (slice < N_SLICES - 1)
             v->bits[slice][id / 32] |= (uint32_t)1 << (id % 32);
     }

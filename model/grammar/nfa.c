@@ -48,8 +48,9 @@ static void join(struct drawing *d, uint32_t from, uint32_t to)
 static void add_bytes(struct drawing *d, uint32_t from, uint8_t lo, uint8_t hi,
                       uint32_t to)
 {
-    add_edge(d, from,
-             (struct nfa_edge){.kind = NFA_BYTES, .lo = lo, .hi = hi, .to = to});
+    add_edge(
+        d, from,
+        (struct nfa_edge){.kind = NFA_BYTES, .lo = lo, .hi = hi, .to = to});
 }
 
 static uint32_t draw_bytes(struct drawing *d, const struct expr *e,

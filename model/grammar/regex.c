@@ -7,7 +7,8 @@
 #include "model/base/utf8.h"
 #include "model/grammar/expr.h"
 
-#define MAX_GROUPS 120u /* nested; each takes up to four levels of expression */
+#define MAX_GROUPS 120u /* nested; each takes up to four levels of expression \
+                         */
 #define NO_CHAR UINT32_MAX
 
 struct parser {
@@ -86,7 +87,8 @@ static void drop_pieces(struct parser *p, struct pieces *v)
     budget_drop(&p->b->budget, v->list, v->cap, sizeof *v->list);
 }
 
-/* --- escapes ----------------------------------------------------------------- */
+/* --- escapes -----------------------------------------------------------------
+ */
 
 static uint32_t take_hex(struct parser *p, unsigned digits)
 {
@@ -182,14 +184,19 @@ static void take_property(struct parser *p, struct charset *s, bool inverted)
         refuse(p, ERR_INVALID, "\\p{ without its }");
         return;
     }
-    static const char *const longer[][2] = {
-        {"Letter", "L"},           {"Uppercase_Letter", "Lu"},
-        {"Lowercase_Letter", "Ll"}, {"Mark", "M"},
-        {"Number", "N"},           {"Decimal_Number", "Nd"},
-        {"Punctuation", "P"},      {"Symbol", "S"},
-        {"Separator", "Z"},        {"Space_Separator", "Zs"},
-        {"Alphabetic", "L"},       {"Uppercase", "Lu"},
-        {"Lowercase", "Ll"}};
+    static const char *const longer[][2] = {{"Letter", "L"},
+                                            {"Uppercase_Letter", "Lu"},
+                                            {"Lowercase_Letter", "Ll"},
+                                            {"Mark", "M"},
+                                            {"Number", "N"},
+                                            {"Decimal_Number", "Nd"},
+                                            {"Punctuation", "P"},
+                                            {"Symbol", "S"},
+                                            {"Separator", "Z"},
+                                            {"Space_Separator", "Zs"},
+                                            {"Alphabetic", "L"},
+                                            {"Uppercase", "Lu"},
+                                            {"Lowercase", "Ll"}};
     const char *category = strncmp(name, "gc=", 3) == 0 ? name + 3 : name;
     if (strncmp(name, "General_Category=", 17) == 0)
         category = name + 17;
@@ -294,7 +301,8 @@ static uint32_t take_escape(struct parser *p, struct charset *s, bool in_class,
     return take_char(p);
 }
 
-/* --- classes ------------------------------------------------------------------ */
+/* --- classes
+ * ------------------------------------------------------------------ */
 
 static uint32_t take_member(struct parser *p, struct charset *s, bool negated)
 {
@@ -320,7 +328,8 @@ static gexpr parse_class(struct parser *p)
                 charset_add(p->b, &s, '-', '-');
                 hi = lo;
             } else if (hi < lo) {
-                refuse(p, ERR_INVALID, "a range in a class that runs backwards");
+                refuse(p, ERR_INVALID,
+                       "a range in a class that runs backwards");
             }
         }
         charset_add(p->b, &s, lo, hi);
@@ -366,7 +375,8 @@ static gexpr parse_escape(struct parser *p)
     return x;
 }
 
-/* --- groups, repetition, sequences ------------------------------------------- */
+/* --- groups, repetition, sequences -------------------------------------------
+ */
 
 static struct piece parse_group(struct parser *p)
 {

@@ -69,7 +69,8 @@ uint32_t schema_count(struct schema *s, const json_t *node, const char *key,
     return n >= UINT32_MAX ? UINT32_MAX - 1 : (uint32_t)n;
 }
 
-/* --- what all share ---------------------------------------------------------- */
+/* --- what all share ----------------------------------------------------------
+ */
 
 static gexpr call_or_make(struct schema *s, uint32_t *rule, const char *name,
                           gexpr (*make)(struct schema *s))
@@ -138,9 +139,9 @@ static gexpr string_char(struct grammar_builder *b)
     for (const char *c = "cdefCDEF"; *c; c++)
         low[*c / 64] |= (uint64_t)1 << (*c % 64);
     gexpr d = grammar_alt2(b, grammar_text(b, "d"), grammar_text(b, "D"));
-    gexpr pair[] = {d, grammar_set(b, high), hex_digits(b, 2),
-                    grammar_text(b, "\\u"), d, grammar_set(b, low),
-                    hex_digits(b, 2)};
+    gexpr pair[] = {
+        d, grammar_set(b, high), hex_digits(b, 2), grammar_text(b, "\\u"),
+        d, grammar_set(b, low),  hex_digits(b, 2)};
     gexpr unicode[] = {
         grammar_seq2(b, grammar_set(b, first), hex_digits(b, 3)),
         grammar_seq3(b, d, grammar_set(b, second), hex_digits(b, 2)),
@@ -148,8 +149,7 @@ static gexpr string_char(struct grammar_builder *b)
     gexpr escape = grammar_alt2(
         b, grammar_set(b, simple),
         grammar_seq2(b, grammar_text(b, "u"), grammar_alt(b, unicode, 3)));
-    return grammar_alt2(b, raw,
-                        grammar_seq2(b, grammar_text(b, "\\"), escape));
+    return grammar_alt2(b, raw, grammar_seq2(b, grammar_text(b, "\\"), escape));
 }
 
 static gexpr make_string_tail(struct schema *s)
@@ -208,13 +208,13 @@ gexpr schema_share(struct schema *s, gexpr x, const char *name)
     return grammar_call(s->b, rule);
 }
 
-/* --- types --------------------------------------------------------------------- */
+/* --- types
+ * --------------------------------------------------------------------- */
 
 static unsigned type_of_name(const char *name)
 {
-    static const char *const names[] = {"null",   "boolean", "integer",
-                                        "number", "string",  "array",
-                                        "object"};
+    static const char *const names[] = {
+        "null", "boolean", "integer", "number", "string", "array", "object"};
     for (unsigned i = 0; i < 7; i++)
         if (strcmp(name, names[i]) == 0)
             return i == 3 ? TYPE_NUMBER | TYPE_INTEGER : 1u << i;
@@ -314,7 +314,8 @@ static gexpr compile_values(struct schema *s, const json_t *values)
     return x;
 }
 
-/* --- references, ways ------------------------------------------------------------ */
+/* --- references, ways
+ * ------------------------------------------------------------ */
 
 static void refuse_overlap(struct schema *s, const json_t *ways)
 {
@@ -423,7 +424,8 @@ gexpr schema_at(struct schema *s, const json_t *node, const char *key,
     return x;
 }
 
-/* --- entry ------------------------------------------------------------------------ */
+/* --- entry
+ * ------------------------------------------------------------------------ */
 
 /* Bytes of all texts and a few for each value: what the text had at least. */
 static size_t weight(const json_t *v)
@@ -456,8 +458,9 @@ gexpr schema_expr(struct grammar_builder *b, const json_t *schema,
     if (schema == NULL)
         x = schema_any_value(&s);
     else if (weight(schema) > GRAMMAR_MAX_TEXT_BYTES)
-        grammar_fail(b, ERR_LIMIT, "the schema has more than the %u bytes "
-                                   "allowed",
+        grammar_fail(b, ERR_LIMIT,
+                     "the schema has more than the %u bytes "
+                     "allowed",
                      GRAMMAR_MAX_TEXT_BYTES);
     else if (!schema_failed(&s)) {
         schema_check_keywords(&s, schema);

@@ -29,8 +29,8 @@ static struct items items_of(struct schema *s, const json_t *node)
     /* Where the first are listed and nothing is said of others, there are
      * others only if there must be. */
     if (it.rest == NULL)
-        it.rest = it.n_first > 0 && it.min <= it.n_first ? json_false()
-                                                         : json_true();
+        it.rest =
+            it.n_first > 0 && it.min <= it.n_first ? json_false() : json_true();
     if (json_is_false(it.rest) && it.max > it.n_first)
         it.max = it.n_first;
     return it;
@@ -51,10 +51,10 @@ static gexpr run_of(struct schema *s, gexpr x, uint32_t min, uint32_t max,
     gexpr more = grammar_seq2(b, schema_comma(s), x);
     if (lead)
         return grammar_repeat(b, more, min, max);
-    gexpr all = grammar_seq2(
-        b, x,
-        grammar_repeat(b, more, min > 0 ? min - 1 : 0,
-                       max == GRAMMAR_NO_MAX ? max : max - 1));
+    gexpr all =
+        grammar_seq2(b, x,
+                     grammar_repeat(b, more, min > 0 ? min - 1 : 0,
+                                    max == GRAMMAR_NO_MAX ? max : max - 1));
     return min == 0 ? grammar_optional(b, all) : all;
 }
 
@@ -70,8 +70,8 @@ static gexpr first_items(struct schema *s, const struct items *it)
                       it->max == GRAMMAR_NO_MAX ? it->max : it->max - n, true);
     }
     for (uint32_t i = n; i-- > 0;) {
-        gexpr x = schema_at(s, json_array_get(it->first, i), it->first_key,
-                            (long)i);
+        gexpr x =
+            schema_at(s, json_array_get(it->first, i), it->first_key, (long)i);
         if (i > 0)
             x = grammar_seq2(b, schema_comma(s), x);
         tail = grammar_seq2(b, x, tail);

@@ -196,7 +196,8 @@ void schema_check_keywords(struct schema *s, const json_t *node)
     budget_spend(&s->b->budget, 8);
 }
 
-/* --- constants ---------------------------------------------------------------------- */
+/* --- constants
+ * ---------------------------------------------------------------------- */
 
 static unsigned type_of(const json_t *v)
 {
@@ -210,9 +211,8 @@ static unsigned type_of(const json_t *v)
     case JSON_INTEGER:
         return TYPE_INTEGER;
     case JSON_REAL:
-        return json_real_value(v) == floor(json_real_value(v))
-                   ? TYPE_INTEGER
-                   : TYPE_NUMBER;
+        return json_real_value(v) == floor(json_real_value(v)) ? TYPE_INTEGER
+                                                               : TYPE_NUMBER;
     case JSON_TRUE:
     case JSON_FALSE:
         return TYPE_BOOLEAN;
@@ -274,8 +274,8 @@ static bool string_admitted(struct schema *s, const json_t *value,
     if (!buf_ok(&text))
         grammar_fail(s->b, ERR_NOMEM, "out of memory for an enum");
     bool yes = !schema_failed(s) && del == NULL &&
-               grammar_matches(s->b, grammar_whole(s->b, inside),
-                               text.data + 1, text.len - 2);
+               grammar_matches(s->b, grammar_whole(s->b, inside), text.data + 1,
+                               text.len - 2);
     buf_deinit(&text);
     return yes;
 }
@@ -297,9 +297,10 @@ bool schema_admits(struct schema *s, const json_t *value, const json_t *node)
 const json_t *schema_values(struct schema *s, const json_t *node)
 {
     static const char *const about_containers[] = {
-        "properties", "required", "items", "prefixItems", "minItems",
-        "maxItems", "additionalProperties", "patternProperties",
-        "propertyNames", "minProperties", "maxProperties"};
+        "properties",           "required",          "items",
+        "prefixItems",          "minItems",          "maxItems",
+        "additionalProperties", "patternProperties", "propertyNames",
+        "minProperties",        "maxProperties"};
     json_t *one = json_object_get(node, "const");
     const json_t *many = json_object_get(node, "enum");
     if (one == NULL && many == NULL)
@@ -327,7 +328,8 @@ const json_t *schema_values(struct schema *s, const json_t *node)
     return schema_failed(s) ? NULL : kept;
 }
 
-/* --- schemas that exclude each other -------------------------------------------------- */
+/* --- schemas that exclude each other
+ * -------------------------------------------------- */
 
 static bool ranges_apart(const json_t *x, const json_t *y)
 {
@@ -375,9 +377,9 @@ static bool values_apart(struct schema *s, const json_t *values,
         bool met = others == NULL && schema_admits(s, v, node);
         for (size_t j = 0; j < json_array_size(others) && !met; j++) {
             const json_t *w = json_array_get(others, j);
-            met = json_equal(v, w) || (json_is_number(v) && json_is_number(w) &&
-                                       json_number_value(v) ==
-                                           json_number_value(w));
+            met = json_equal(v, w) ||
+                  (json_is_number(v) && json_is_number(w) &&
+                   json_number_value(v) == json_number_value(w));
         }
         if (met || !budget_spend(&s->b->budget, json_array_size(others) + 1))
             return false;

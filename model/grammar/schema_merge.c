@@ -20,7 +20,8 @@ const json_t *schema_all_of(struct schema *s, const json_t *x, const json_t *y)
     return schema_keep(s, json_pack("{s:[O,O]}", "allOf", x, y));
 }
 
-/* --- references ------------------------------------------------------------------ */
+/* --- references
+ * ------------------------------------------------------------------ */
 
 static int hex_value(char c)
 {
@@ -70,7 +71,8 @@ static const json_t *find_target(struct schema *s, const char *ref)
         }
         budget_spend(&s->b->budget, 1);
     }
-    return *p == '\0' && (json_is_object(at) || json_is_boolean(at)) ? at : NULL;
+    return *p == '\0' && (json_is_object(at) || json_is_boolean(at)) ? at
+                                                                     : NULL;
 }
 
 static const json_t *follow(struct schema *s, const json_t *node)
@@ -93,8 +95,8 @@ static const json_t *follow(struct schema *s, const json_t *node)
 static bool is_note(const char *key)
 {
     static const char *const notes[] = {
-        "$schema", "$id",     "$comment",   "$defs",      "definitions",
-        "title",   "default", "deprecated", "readOnly",   "writeOnly",
+        "$schema", "$id",      "$comment",    "$defs",    "definitions",
+        "title",   "default",  "deprecated",  "readOnly", "writeOnly",
         "id",      "examples", "description", "$anchor"};
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
         if (strcmp(key, notes[i]) == 0)
@@ -153,7 +155,8 @@ const json_t *schema_resolve(struct schema *s, const json_t *node)
     return schema_keep(s, copy);
 }
 
-/* --- merging ----------------------------------------------------------------------- */
+/* --- merging
+ * ----------------------------------------------------------------------- */
 
 struct merging {
     struct schema *s;
@@ -180,9 +183,8 @@ static void merge_types(struct merging *m)
 {
     unsigned types =
         schema_types(m->s, m->x) & schema_types(m->s, m->y) & TYPE_ALL;
-    static const char *const names[] = {"null",   "boolean", "integer",
-                                        "number", "string",  "array",
-                                        "object"};
+    static const char *const names[] = {
+        "null", "boolean", "integer", "number", "string", "array", "object"};
     if (!json_object_get(m->x, "type") || !json_object_get(m->y, "type")) {
         const json_t *who = json_object_get(m->x, "type") ? m->x : m->y;
         types = json_object_get(who, "type") ? schema_types(m->s, who) : 0;
@@ -206,8 +208,8 @@ static void merge_values(struct merging *m)
         json_t *one = json_object_get(sides[i], "const");
         json_t *many = json_object_get(sides[i], "enum");
         if (one != NULL)
-            lists[i] = (json_t *)(uintptr_t)schema_keep(
-                m->s, json_pack("[O]", one));
+            lists[i] =
+                (json_t *)(uintptr_t)schema_keep(m->s, json_pack("[O]", one));
         else
             lists[i] = many;
     }
@@ -311,8 +313,8 @@ static void merge_ways(struct merging *m, const char *key)
     const json_t *kept = schema_keep(m->s, list);
     for (size_t i = 0; i < json_array_size(x) && !schema_failed(m->s); i++)
         for (size_t j = 0; j < json_array_size(y); j++) {
-            const json_t *both = schema_all_of(m->s, json_array_get(x, i),
-                                               json_array_get(y, j));
+            const json_t *both =
+                schema_all_of(m->s, json_array_get(x, i), json_array_get(y, j));
             json_array_append(list, (json_t *)(uintptr_t)both);
         }
     set(m, key, kept);
@@ -340,10 +342,10 @@ static void merge_multiples(struct merging *m)
 /* A keyword that both have. */
 static void merge_keyword(struct merging *m, const char *key)
 {
-    static const char *const lower[] = {"minimum",   "exclusiveMinimum",
+    static const char *const lower[] = {"minimum", "exclusiveMinimum",
                                         "minLength", "minItems",
                                         "minProperties"};
-    static const char *const upper[] = {"maximum",   "exclusiveMaximum",
+    static const char *const upper[] = {"maximum", "exclusiveMaximum",
                                         "maxLength", "maxItems",
                                         "maxProperties"};
     static const char *const schemas[] = {"additionalProperties", "items",

@@ -26,7 +26,8 @@ static gexpr any_digits(struct grammar_builder *b, uint32_t min, uint32_t max)
     return grammar_repeat(b, digits(b, '0', '9'), min, max);
 }
 
-/* --- whole numbers ------------------------------------------------------------ */
+/* --- whole numbers
+ * ------------------------------------------------------------ */
 
 enum side { AT_LEAST, AT_MOST };
 
@@ -75,7 +76,7 @@ static gexpr whole_range(struct grammar_builder *b, long long lo, long long hi)
         ways[n++] = whole_between(b, lo > 0 ? lo : 0, hi);
     if (lo < 0 && lo <= hi)
         ways[n++] = grammar_seq2(b, grammar_text(b, "-"),
-                                 whole_between(b, hi < 0 ? -hi : 1, -lo));
+                                 whole_between(b, hi < 0 ? -hi : 0, -lo));
     return grammar_alt(b, ways, n);
 }
 
@@ -143,7 +144,7 @@ static bool whole_bounds(struct schema *s, const json_t *node, long long *lo,
                       "leaves only numbers of more than 18 digits");
     if (*hi > MAX_WHOLE && *lo < MAX_WHOLE)
         *hi = MAX_WHOLE;
-    if (*lo < -MAX_WHOLE && *hi > -MAX_WHOLE)
+    if (*lo<-MAX_WHOLE && * hi> - MAX_WHOLE)
         *lo = -MAX_WHOLE;
     return *lo <= *hi;
 }
@@ -165,7 +166,8 @@ static gexpr whole_number(struct schema *s, const json_t *node)
     return grammar_both(b, range, multiples(b, (long)m));
 }
 
-/* --- numbers with fractions --------------------------------------------------- */
+/* --- numbers with fractions
+ * --------------------------------------------------- */
 
 /* A bound without its sign, cut into decimal digits. */
 struct decimal {
@@ -252,20 +254,20 @@ static gexpr fraction_between(struct grammar_builder *b, struct schema_range r)
     if (!hi.beyond && lo.whole == hi.whole)
         return grammar_seq2(
             b, spelt(b, lo.whole),
-            pointed(b, grammar_both(b,
-                                    fraction_from(b, lo.fraction, r.above_lo),
-                                    fraction_to(b, hi.fraction, r.below_hi))));
-    ways[n++] = grammar_seq2(
-        b, spelt(b, lo.whole),
-        pointed(b, fraction_from(b, lo.fraction, r.above_lo)));
+            pointed(b,
+                    grammar_both(b, fraction_from(b, lo.fraction, r.above_lo),
+                                 fraction_to(b, hi.fraction, r.below_hi))));
+    ways[n++] =
+        grammar_seq2(b, spelt(b, lo.whole),
+                     pointed(b, fraction_from(b, lo.fraction, r.above_lo)));
     long long last = hi.beyond ? 999999999999999LL : hi.whole - 1;
     if (lo.whole + 1 <= last)
         ways[n++] = grammar_seq2(b, whole_between(b, lo.whole + 1, last),
                                  pointed(b, any));
     if (!hi.beyond)
-        ways[n++] = grammar_seq2(
-            b, spelt(b, hi.whole),
-            pointed(b, fraction_to(b, hi.fraction, r.below_hi)));
+        ways[n++] =
+            grammar_seq2(b, spelt(b, hi.whole),
+                         pointed(b, fraction_to(b, hi.fraction, r.below_hi)));
     return grammar_alt(b, ways, n);
 }
 
@@ -274,8 +276,7 @@ static gexpr short_numbers(struct grammar_builder *b)
 {
     gexpr ways[16];
     for (uint32_t i = 1; i < 15; i++)
-        ways[i - 1] = grammar_seq3(b, any_digits(b, i, i),
-                                   grammar_text(b, "."),
+        ways[i - 1] = grammar_seq3(b, any_digits(b, i, i), grammar_text(b, "."),
                                    any_digits(b, 1, 15 - i));
     ways[14] = any_digits(b, 1, 15);
     return grammar_seq2(b, grammar_optional(b, grammar_text(b, "-")),
@@ -314,21 +315,21 @@ static gexpr bounded_number(struct schema *s, const json_t *node)
         if (down.lo < 0)
             down.above_lo = false;
         down.lo = down.lo < 0 ? 0 : down.lo;
-        ways[n++] = grammar_seq2(b, grammar_text(b, "-"),
-                                 fraction_between(b, down));
+        ways[n++] =
+            grammar_seq2(b, grammar_text(b, "-"), fraction_between(b, down));
     }
     return grammar_both(b, grammar_alt(b, ways, n), short_numbers(b));
 }
 
-/* --- both ------------------------------------------------------------------------ */
+/* --- both
+ * ------------------------------------------------------------------------ */
 
 static gexpr free_whole(struct grammar_builder *b)
 {
-    return grammar_seq2(
-        b, grammar_optional(b, grammar_text(b, "-")),
-        grammar_alt2(
-            b, grammar_text(b, "0"),
-            grammar_seq2(b, digits(b, '1', '9'), any_digits(b, 0, 15))));
+    return grammar_seq2(b, grammar_optional(b, grammar_text(b, "-")),
+                        grammar_alt2(b, grammar_text(b, "0"),
+                                     grammar_seq2(b, digits(b, '1', '9'),
+                                                  any_digits(b, 0, 15))));
 }
 
 static gexpr free_number(struct grammar_builder *b)
@@ -338,14 +339,13 @@ static gexpr free_number(struct grammar_builder *b)
     e['E' / 64] |= 1ull << ('E' % 64);
     sign['+' / 64] |= 1ull << ('+' % 64);
     sign['-' / 64] |= 1ull << ('-' % 64);
-    gexpr exponent =
-        grammar_seq3(b, grammar_set(b, e),
-                     grammar_optional(b, grammar_set(b, sign)),
-                     any_digits(b, 1, 2));
+    gexpr exponent = grammar_seq3(b, grammar_set(b, e),
+                                  grammar_optional(b, grammar_set(b, sign)),
+                                  any_digits(b, 1, 2));
     return grammar_seq3(
         b, free_whole(b),
-        grammar_optional(b, grammar_seq2(b, grammar_text(b, "."),
-                                         any_digits(b, 1, 16))),
+        grammar_optional(
+            b, grammar_seq2(b, grammar_text(b, "."), any_digits(b, 1, 16))),
         grammar_optional(b, exponent));
 }
 

@@ -149,7 +149,8 @@ static void find_rest(struct object *o)
     const json_t *rest = json_object_get(o->node, "additionalProperties");
     if (rest == NULL)
         rest = json_object_get(o->node, "unevaluatedProperties");
-    bool declared = json_object_size(json_object_get(o->node, "properties")) > 0;
+    bool declared =
+        json_object_size(json_object_get(o->node, "properties")) > 0;
     if (rest == NULL)
         rest = declared || o->n_patterns > 0 ? json_false() : json_true();
     o->rest = rest;
@@ -205,8 +206,8 @@ static gexpr other_member(struct object *o)
             continue;
         gexpr value =
             schema_at(s, o->pattern_schemas[i], "patternProperties", (long)i);
-        ways[n++] = member_expr(o, without_members(o, o->pattern_keys[i]),
-                                value);
+        ways[n++] =
+            member_expr(o, without_members(o, o->pattern_keys[i]), value);
     }
     if (json_is_false(o->rest))
         return n ? grammar_alt(b, ways, n) : GEXPR_NONE;
@@ -218,8 +219,8 @@ static gexpr other_member(struct object *o)
                          grammar_text(b, ":"), schema_blank(s), value};
         return grammar_seq(b, parts, 5);
     }
-    gexpr keys = grammar_repeat(b, charset_any(b, CHAR_JSON), 0,
-                                GRAMMAR_NO_MAX);
+    gexpr keys =
+        grammar_repeat(b, charset_any(b, CHAR_JSON), 0, GRAMMAR_NO_MAX);
     keys = without_members(o, keys);
     for (uint32_t i = 0; i < o->n_patterns && !schema_failed(s); i++)
         keys = grammar_except(b, keys, o->pattern_keys[i]);
@@ -295,8 +296,7 @@ static gexpr members_expr(struct object *o)
         return GEXPR_NONE;
     if (!bound_others(o, other != GEXPR_NONE, &min, &max, &some))
         return grammar_never(b);
-    struct grammar_item *items =
-        mem_calloc(o->n_members + 1u, sizeof *items);
+    struct grammar_item *items = mem_calloc(o->n_members + 1u, sizeof *items);
     size_t n = 0;
     if (items == NULL)
         grammar_fail(b, ERR_NOMEM, "out of memory for a schema");
@@ -306,8 +306,8 @@ static gexpr members_expr(struct object *o)
         gexpr value = schema_at(s, m->schema, m->key, -1);
         schema_leave(s, mark);
         gexpr key = spell_key(o, m->key);
-        items[n] = (struct grammar_item){
-            .expr = member_expr(o, key, value), .optional = !m->required};
+        items[n] = (struct grammar_item){.expr = member_expr(o, key, value),
+                                         .optional = !m->required};
     }
     if (other != GEXPR_NONE && max > 0 && !schema_failed(s)) {
         items[n] = (struct grammar_item){

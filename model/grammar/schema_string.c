@@ -49,8 +49,8 @@ static const struct {
              "|(" H16 ":){1,5}(:" H16 "){1,2}|(" H16 ":){1,4}(:" H16
              "){1,3}|(" H16 ":){1,3}(:" H16 "){1,4}|(" H16 ":){1,2}(:" H16
              "){1,5}|" H16 ":(:" H16 "){1,6}|:((:" H16 "){1,7}|:))"},
-    {"uri", "[a-zA-Z][a-zA-Z0-9+.-]{0,31}:(//([a-zA-Z0-9._~" SUBDELIM
-            "-]|" PCT ")+(:[0-9]{1,5})?(/" PCHAR "*)*|/?" PCHAR "+(/" PCHAR
+    {"uri", "[a-zA-Z][a-zA-Z0-9+.-]{0,31}:(//([a-zA-Z0-9._~" SUBDELIM "-]|" PCT
+            ")+(:[0-9]{1,5})?(/" PCHAR "*)*|/?" PCHAR "+(/" PCHAR
             "*)*)(\\?(" PCHAR "|[/?])*)?(#(" PCHAR "|[/?])*)?"},
     {"int32", NULL},
     {"int64", NULL},
@@ -75,8 +75,7 @@ static gexpr add_format(struct schema *s, gexpr sum, const char *name)
         const char *p = formats[i].pattern;
         if (p == NULL)
             return sum;
-        return narrow(s, sum,
-                      regex_expr(s->b, p, strlen(p), false, CHAR_JSON));
+        return narrow(s, sum, regex_expr(s->b, p, strlen(p), false, CHAR_JSON));
     }
     schema_refuse(s, ERR_UNSUPPORTED, "format",
                   "is none of date, time, date-time, duration, uuid, email, "
@@ -121,8 +120,7 @@ gexpr schema_string_inside(struct schema *s, const json_t *node, bool lengths)
     if (max > GRAMMAR_MAX_REPEAT && max != GRAMMAR_NO_MAX)
         schema_refuse(s, ERR_LIMIT, "maxLength", "is more than the %u allowed",
                       GRAMMAR_MAX_REPEAT);
-    gexpr length =
-        grammar_repeat(s->b, charset_any(s->b, CHAR_JSON), min, max);
+    gexpr length = grammar_repeat(s->b, charset_any(s->b, CHAR_JSON), min, max);
     return narrow(s, sum, length);
 }
 
@@ -170,10 +168,10 @@ static gexpr of_length(struct schema *s, uint32_t min, uint32_t max)
     if (max < min)
         return grammar_never(b);
     if (max == GRAMMAR_NO_MAX) {
-        gexpr first = min < 2 * BLOCK
-                          ? grammar_repeat(b, charset_any(b, CHAR_JSON), min,
-                                           min)
-                          : by_blocks(s, min, min);
+        gexpr first =
+            min < 2 * BLOCK
+                ? grammar_repeat(b, charset_any(b, CHAR_JSON), min, min)
+                : by_blocks(s, min, min);
         return grammar_seq3(b, quote, first, schema_string_tail(s));
     }
     gexpr inside = max < 4 * BLOCK

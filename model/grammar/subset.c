@@ -215,9 +215,8 @@ static void collect_edges(struct subset *s, struct set set)
             s->out_edges =
                 budget_grow(s->budget, s->out_edges, &s->cap_out,
                             (uint64_t)s->n_out + 1, sizeof *s->out_edges);
-            s->active =
-                budget_grow(s->budget, s->active, &s->cap_active,
-                            (uint64_t)s->n_out + 1, sizeof *s->active);
+            s->active = budget_grow(s->budget, s->active, &s->cap_active,
+                                    (uint64_t)s->n_out + 1, sizeof *s->active);
             if (s->budget->rc != 0)
                 return;
             s->out_edges[s->n_out++] = e;

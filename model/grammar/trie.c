@@ -62,8 +62,8 @@ int trie_init(struct trie *t, struct trie_word *words, uint32_t n)
             t->max_depth = words[i].n;
     }
     uint32_t *open = mem_calloc(t->max_depth + 1u, sizeof *open);
-    t->nodes = n_nodes <= UINT32_MAX ? mem_calloc(n_nodes, sizeof *t->nodes)
-                                     : NULL;
+    t->nodes =
+        n_nodes <= UINT32_MAX ? mem_calloc(n_nodes, sizeof *t->nodes) : NULL;
     t->tokens = mem_calloc(n, sizeof *t->tokens);
     t->n_nodes = (uint32_t)n_nodes;
     if (open == NULL || t->nodes == NULL || t->tokens == NULL) {

@@ -35,10 +35,12 @@ static const struct {
      "\"email\"}},\"required\":[\"name\",\"age\",\"email\"],"
      "\"additionalProperties\":false}"},
     {"list of objects", "schema",
-     "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"id\":"
+     "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
+     "\"id\":"
      "{\"type\":\"integer\",\"minimum\":1},\"tags\":{\"type\":\"array\","
      "\"items\":{\"type\":\"string\"}},\"score\":{\"type\":\"number\","
-     "\"minimum\":0,\"maximum\":1}},\"required\":[\"id\",\"tags\",\"score\"]}}"},
+     "\"minimum\":0,\"maximum\":1}},\"required\":[\"id\",\"tags\",\"score\"]}"
+     "}"},
     {"optional members", "schema",
      "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{"
      "\"type\":\"string\"},\"c\":{\"type\":\"boolean\"},\"d\":{\"enum\":[\"x\","
@@ -101,8 +103,8 @@ static void add_char(uint32_t id, uint32_t c)
 
 static void make_up(uint32_t id)
 {
-    static const char syllables[] =
-        "an en in on er re th st al ti te ar or es co de me ra no ing tion ment";
+    static const char syllables[] = "an en in on er re th st al ti te ar or es "
+                                    "co de me ra no ing tion ment";
     static const char code[] = "{}[]()\"':;,.=<>/\\-+*&|!?#@$%^~`_\n\t ";
     uint32_t kind = chance(100);
     if (id < 256) {
@@ -233,8 +235,8 @@ static void measure(const struct mask_vocab *v, uint32_t n_ids, size_t row)
         speak(k, g, n_ids, words);
     masker_counts(k, &asked, &made);
     qsort(times, n_times, sizeof *times, by_size);
-    printf("%-20s %8.2f %7u %7.0f %8.0f %8.0f   %llu of %llu\n",
-           rows[row].name, compile_ms, grammar_n_states(g), times[n_times / 2],
+    printf("%-20s %8.2f %7u %7.0f %8.0f %8.0f   %llu of %llu\n", rows[row].name,
+           compile_ms, grammar_n_states(g), times[n_times / 2],
            times[n_times * 99 / 100], times[n_times - 1],
            (unsigned long long)made, (unsigned long long)asked);
     mem_free(words);

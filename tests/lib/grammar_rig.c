@@ -6,15 +6,67 @@
 #include <string.h>
 
 static const char *const pieces[] = {
-    "\":",   "\",",     "{\"",    "}",       "}}",      "},",    "]}",
-    "\"}",   "\": \"",  ", ",     ": ",      "\n",      "\n  ",  "\n    ",
-    "  ",    "true",    "false",  "null",    "tr",      "ue",    "name",
-    "age",   " the",    "hello",  "world",   "abc",     "12",    "123",
-    "0.5",   "-1",      "1e5",    "\\\"",    "\\n",     "\\u00", "\\",
-    "\xC3",  "\xC3\xA9", "\xA9",  "\xE2\x82", "\xAC",   "\xF0\x9F",
-    "\x98\x80", "a\xC3", "caf\xC3\xA9", "\xE4\xB8\xAD\xE6\x96\x87",
-    "aaaaaaaaaaaaaaaaaaaaaaaa", "twelve chars", "[[", "]]", "[1", "[]", "{}",
-    "2024-", "01", "@", ".com", "foo", "bar", "foobar", "root", "x = ",
+    "\":",
+    "\",",
+    "{\"",
+    "}",
+    "}}",
+    "},",
+    "]}",
+    "\"}",
+    "\": \"",
+    ", ",
+    ": ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "  ",
+    "true",
+    "false",
+    "null",
+    "tr",
+    "ue",
+    "name",
+    "age",
+    " the",
+    "hello",
+    "world",
+    "abc",
+    "12",
+    "123",
+    "0.5",
+    "-1",
+    "1e5",
+    "\\\"",
+    "\\n",
+    "\\u00",
+    "\\",
+    "\xC3",
+    "\xC3\xA9",
+    "\xA9",
+    "\xE2\x82",
+    "\xAC",
+    "\xF0\x9F",
+    "\x98\x80",
+    "a\xC3",
+    "caf\xC3\xA9",
+    "\xE4\xB8\xAD\xE6\x96\x87",
+    "aaaaaaaaaaaaaaaaaaaaaaaa",
+    "twelve chars",
+    "[[",
+    "]]",
+    "[1",
+    "[]",
+    "{}",
+    "2024-",
+    "01",
+    "@",
+    ".com",
+    "foo",
+    "bar",
+    "foobar",
+    "root",
+    "x = ",
 };
 #define N_PIECES (sizeof pieces / sizeof pieces[0])
 
@@ -76,8 +128,8 @@ uint32_t rig_check_mask(struct masker *k, struct matcher *m)
     for (token_id id = 0; id <= end; id++) {
         size_t length;
         const char *bytes = rig_token(NULL, id, &length);
-        bool want = id == end ? matcher_may_end(m)
-                              : matcher_allows(m, bytes, length);
+        bool want =
+            id == end ? matcher_may_end(m) : matcher_allows(m, bytes, length);
         bool have = words[id / 32] >> (id % 32) & 1;
         n += have;
         if (want == have)

@@ -148,10 +148,10 @@ def main():
     rows = []
     for s in schemas():
         g = LLMatcher.grammar_from_json_schema(json.dumps(s), overrides=COMPACT)
-        rows.append({"schema": s, "walks": [walk(g, v, tokenizer, r, 14) for _ in range(3)]})
+        rows.append({"schema": s, "walks": [walk(g, v, tokenizer, r, 3 if "number" in str(s) else 9) for _ in range(5)]})
     for pattern in REGEXES:
         g = LLMatcher.grammar_from_regex(pattern)
-        rows.append({"regex": pattern, "walks": [walk(g, v, tokenizer, r, 14) for _ in range(3)]})
+        rows.append({"regex": pattern, "walks": [walk(g, v, tokenizer, r, 9) for _ in range(5)]})
     text = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
     (ROOT / "tests/oracle/grammar/golden.json").write_text(f"[\n{text}\n]\n")
 

@@ -3,11 +3,12 @@
  *     random_texts TOKENIZER_DIR TEXTS < constraints
  *
  * Each line of the input is a constraint: {"schema": ...}, {"regex": "..."},
- * {"gbnf": "..."} or {"choice": [...]}, "compact" beside it if wanted.  For each
- * a line comes back: {"texts": [...], "open": n, "ms": x} with finished texts,
- * and how many were cut after 2,000 tokens; or {"error": "...", "class": n}.
- * Every token is drawn evenly from its mask, the end more often, since models
- * do want to end; what is drawn must be accepted, or the program aborts. */
+ * {"gbnf": "..."} or {"choice": [...]}, "compact" beside it if wanted.  For
+ * each a line comes back: {"texts": [...], "open": n, "ms": x} with finished
+ * texts, and how many were cut after 2,000 tokens; or {"error": "...", "class":
+ * n}. Every token is drawn evenly from its mask, the end more often, since
+ * models do want to end; what is drawn must be accepted, or the program aborts.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +67,10 @@ static token_id draw_closing(const struct speaker *s, uint32_t n)
         token_id other = draw(s, n);
         const char *p = tokenizer_token_bytes(s->tokenizer, best, &a);
         const char *q = tokenizer_token_bytes(s->tokenizer, other, &b);
-        bool closes = memchr(q, '"', b) || memchr(q, '}', b) ||
-                      memchr(q, ']', b);
-        if (closes && !(memchr(p, '"', a) || memchr(p, '}', a) ||
-                        memchr(p, ']', a)))
+        bool closes =
+            memchr(q, '"', b) || memchr(q, '}', b) || memchr(q, ']', b);
+        if (closes &&
+            !(memchr(p, '"', a) || memchr(p, '}', a) || memchr(p, ']', a)))
             best = other;
     }
     return best;
@@ -97,8 +98,8 @@ static bool speak(const struct speaker *s, struct grammar *g, struct buf *out)
         size_t length;
         const char *bytes = tokenizer_token_bytes(s->tokenizer, id, &length);
         if (!matcher_accept(m, bytes, length)) {
-            fprintf(stderr, "refused what the mask allows: %.*s\n",
-                    (int)length, bytes);
+            fprintf(stderr, "refused what the mask allows: %.*s\n", (int)length,
+                    bytes);
             abort();
         }
         buf_put(out, bytes, length);
@@ -120,8 +121,8 @@ static int compile(struct grammar **g, const json_t *line, struct err *err)
         return grammar_from_regex(g, json_string_value(v),
                                   json_string_length(v), err);
     if ((v = json_object_get(line, "gbnf")) != NULL)
-        return grammar_from_gbnf(g, json_string_value(v),
-                                 json_string_length(v), err);
+        return grammar_from_gbnf(g, json_string_value(v), json_string_length(v),
+                                 err);
     v = json_object_get(line, "choice");
     const char *texts[64];
     size_t lengths[64], n = json_array_size(v);

@@ -136,14 +136,17 @@ TEST(long_chains_and_explosions_of_schemas_are_met)
     meet_many(SCHEMA, "{\"enum\":[", "@", 30000, ",", "]}");
     meet_many(SCHEMA, "{\"type\":\"object\",\"properties\":{",
               "\"p@\":{\"type\":\"string\"}", 8000, ",", "}}");
-    meet_many(SCHEMA, "{\"type\":\"object\",\"additionalProperties\":true,"
-                      "\"properties\":{",
+    meet_many(SCHEMA,
+              "{\"type\":\"object\",\"additionalProperties\":true,"
+              "\"properties\":{",
               "\"p@\":{}", 10000, ",", "}}");
-    meet_many(SCHEMA, "{\"allOf\":[", "{\"anyOf\":[{\"type\":\"null\"},{"
-                                      "\"minLength\":@},true]}",
+    meet_many(SCHEMA, "{\"allOf\":[",
+              "{\"anyOf\":[{\"type\":\"null\"},{"
+              "\"minLength\":@},true]}",
               60, ",", "]}");
-    meet_many(SCHEMA, "{\"oneOf\":[", "{\"pattern\":\"^a*@$\",\"type\":"
-                                      "\"string\"}",
+    meet_many(SCHEMA, "{\"oneOf\":[",
+              "{\"pattern\":\"^a*@$\",\"type\":"
+              "\"string\"}",
               300, ",", "]}");
     meet_many(SCHEMA, "{\"allOf\":[", "{\"pattern\":\".*a.{@}\"}", 40, ",",
               "]}");
@@ -156,7 +159,8 @@ TEST(hostile_schemas_are_met)
 {
     UNUSED_STATE;
     static const char *const texts[] = {
-        "{\"minItems\":2147483648}", "{\"minItems\":2000}",
+        "{\"minItems\":2147483648}",
+        "{\"minItems\":2000}",
         "{\"type\":\"array\",\"minItems\":100000,\"maxItems\":100000}",
         "{\"type\":\"string\",\"minLength\":100000}",
         "{\"type\":\"string\",\"maxLength\":99999,\"pattern\":\"^a\"}",
@@ -169,13 +173,23 @@ TEST(hostile_schemas_are_met)
         "{\"type\":\"integer\",\"minimum\":1.8e19}",
         "{\"properties\":{\"\xC3\xA9\xF0\x9F\x98\x80\\u0000x\":true},"
         "\"additionalProperties\":true}",
-        "{\"$ref\":\"#\"}", "{\"allOf\":[{\"$ref\":\"#\"}]}",
-        "{\"anyOf\":[{\"$ref\":\"#\"}]}", "{\"items\":{\"$ref\":\"#\"}}",
-        "{\"$ref\":\"#/$defs/%\"}", "{\"$ref\":\"\"}", "{\"$ref\":\"#/\"}",
+        "{\"$ref\":\"#\"}",
+        "{\"allOf\":[{\"$ref\":\"#\"}]}",
+        "{\"anyOf\":[{\"$ref\":\"#\"}]}",
+        "{\"items\":{\"$ref\":\"#\"}}",
+        "{\"$ref\":\"#/$defs/%\"}",
+        "{\"$ref\":\"\"}",
+        "{\"$ref\":\"#/\"}",
         "{\"enum\":[[[[[[1]]]]],{\"a\":{\"b\":[null]}}]}",
-        "{\"type\":[]}", "{\"type\":{}}", "{\"pattern\":[]}",
-        "{\"pattern\":[1]}", "{\"format\":[\"date\",\"time\"]}",
-        "{\"const\":1e400}", "[]", "null", "3",
+        "{\"type\":[]}",
+        "{\"type\":{}}",
+        "{\"pattern\":[]}",
+        "{\"pattern\":[1]}",
+        "{\"format\":[\"date\",\"time\"]}",
+        "{\"const\":1e400}",
+        "[]",
+        "null",
+        "3",
         "{\"propertyNames\":{\"enum\":[\"a\"]},\"additionalProperties\":true}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -186,8 +200,8 @@ TEST(hostile_patterns_and_grammars_are_met)
 {
     UNUSED_STATE;
     struct buf b = {0};
-    static const char *const parens[] = {"(", "[", "a{", "(?:", "\\", "(a|",
-                                         ".*", "a?", "(a*)*", "\\p{L}"};
+    static const char *const parens[] = {"(",   "[",  "a{", "(?:",   "\\",
+                                         "(a|", ".*", "a?", "(a*)*", "\\p{L}"};
     for (size_t i = 0; i < sizeof parens / sizeof parens[0]; i++) {
         buf_clear(&b);
         repeat(&b, parens[i], 60000 / (unsigned)strlen(parens[i]));
@@ -214,37 +228,100 @@ TEST(hostile_patterns_and_grammars_are_met)
 }
 
 static const char *const words[3][48] = {
-    {"{", "}", "[", "]", ",", ":", "\"type\":", "\"object\"", "\"string\"",
-     "\"array\"", "\"integer\"", "\"properties\":{", "\"a\":", "\"b\":",
-     "\"items\":", "\"anyOf\":[", "\"allOf\":[", "\"oneOf\":[", "\"$ref\":",
-     "\"#\"", "\"#/$defs/a\"", "\"$defs\":{", "\"enum\":[", "\"const\":",
-     "1", "-2.5", "\"pattern\":", "\"^a+$\"", "\"minLength\":", "3", "true",
-     "false", "null", "\"required\":[\"a\"]", "\"additionalProperties\":",
-     "\"maximum\":", "\"minimum\":", "\"maxItems\":2", "\"format\":\"date\"",
-     "\"prefixItems\":[", "\"patternProperties\":{", "\"not\":", "\"x\"",
-     "\"minProperties\":1", "\"propertyNames\":", "\"multipleOf\":", "{}",
+    {"{",
+     "}",
+     "[",
+     "]",
+     ",",
+     ":",
+     "\"type\":",
+     "\"object\"",
+     "\"string\"",
+     "\"array\"",
+     "\"integer\"",
+     "\"properties\":{",
+     "\"a\":",
+     "\"b\":",
+     "\"items\":",
+     "\"anyOf\":[",
+     "\"allOf\":[",
+     "\"oneOf\":[",
+     "\"$ref\":",
+     "\"#\"",
+     "\"#/$defs/a\"",
+     "\"$defs\":{",
+     "\"enum\":[",
+     "\"const\":",
+     "1",
+     "-2.5",
+     "\"pattern\":",
+     "\"^a+$\"",
+     "\"minLength\":",
+     "3",
+     "true",
+     "false",
+     "null",
+     "\"required\":[\"a\"]",
+     "\"additionalProperties\":",
+     "\"maximum\":",
+     "\"minimum\":",
+     "\"maxItems\":2",
+     "\"format\":\"date\"",
+     "\"prefixItems\":[",
+     "\"patternProperties\":{",
+     "\"not\":",
+     "\"x\"",
+     "\"minProperties\":1",
+     "\"propertyNames\":",
+     "\"multipleOf\":",
+     "{}",
      "\"number\""},
-    {"a", "b", "(", ")", "|", "*", "+", "?", "{2}", "{1,3}", "{0,}", "[", "]",
-     "[^", "a-z", "-", "^", "$", ".", "\\d", "\\W", "\\s", "\\u00e9", "\\x41",
-     "\\p{Lu}", "\\.", "\xC3\xA9", "(?:", "(?<n>", "{30}", "\\", "0", " ", "]",
-     ")", "x", "\\n", "[a]", "[^b]", "(c)", "a|b", "é", "{", "}", "\\b",
-     "(?=", "\\1", "\xFF"},
-    {"root", " ::= ", "\n", "\"a\"", "\"b\"", "[a-z]", "[^x]", "(", ")", " | ",
-     "*", "+", "?", "{2}", "{,3}", "{1,}", " ", "r1", "r2", "r3", "\nr1 ::= ",
-     "\nr2 ::= ", "\nr3 ::= ", "# c\n", ".", "\"\\n\"", "\"\\x41\"", "[",
-     "]", "\"", "\\u00e9", "é", "r1 r2", "r3*", "(r1 | r2)", "\"\"", "-",
-     "root ::= r1\nr1 ::= r2\nr2 ::= r3\nr3 ::= \"z\"\n", "::=", "|", "{", "}",
-     "a", "<x>", "\"x\"", "[0-9]+", "\t", "\r\n"},
+    {"a",       "b",     "(",        ")",   "|",     "*",    "+",       "?",
+     "{2}",     "{1,3}", "{0,}",     "[",   "]",     "[^",   "a-z",     "-",
+     "^",       "$",     ".",        "\\d", "\\W",   "\\s",  "\\u00e9", "\\x41",
+     "\\p{Lu}", "\\.",   "\xC3\xA9", "(?:", "(?<n>", "{30}", "\\",      "0",
+     " ",       "]",     ")",        "x",   "\\n",   "[a]",  "[^b]",    "(c)",
+     "a|b",     "é",     "{",        "}",   "\\b",   "(?=",  "\\1",     "\xFF"},
+    {"root",      " ::= ",
+     "\n",        "\"a\"",
+     "\"b\"",     "[a-z]",
+     "[^x]",      "(",
+     ")",         " | ",
+     "*",         "+",
+     "?",         "{2}",
+     "{,3}",      "{1,}",
+     " ",         "r1",
+     "r2",        "r3",
+     "\nr1 ::= ", "\nr2 ::= ",
+     "\nr3 ::= ", "# c\n",
+     ".",         "\"\\n\"",
+     "\"\\x41\"", "[",
+     "]",         "\"",
+     "\\u00e9",   "é",
+     "r1 r2",     "r3*",
+     "(r1 | r2)", "\"\"",
+     "-",         "root ::= r1\nr1 ::= r2\nr2 ::= r3\nr3 ::= \"z\"\n",
+     "::=",       "|",
+     "{",         "}",
+     "a",         "<x>",
+     "\"x\"",     "[0-9]+",
+     "\t",        "\r\n"},
 };
 
 /* Half of the schemas are well formed, so that more than JSON is tried. */
 static void grow_schema(struct buf *b, unsigned depth)
 {
     static const char *const leaves[] = {
-        "true", "false", "{}", "{\"type\":\"string\"}",
-        "{\"type\":\"integer\",\"minimum\":%u}", "{\"$ref\":\"#\"}",
-        "{\"$ref\":\"#/properties/a\"}", "{\"pattern\":\"a{0,%u}$\"}",
-        "{\"maxLength\":%u}", "{\"enum\":[1,\"x\",null,%u]}",
+        "true",
+        "false",
+        "{}",
+        "{\"type\":\"string\"}",
+        "{\"type\":\"integer\",\"minimum\":%u}",
+        "{\"$ref\":\"#\"}",
+        "{\"$ref\":\"#/properties/a\"}",
+        "{\"pattern\":\"a{0,%u}$\"}",
+        "{\"maxLength\":%u}",
+        "{\"enum\":[1,\"x\",null,%u]}",
         "{\"type\":\"number\",\"exclusiveMaximum\":-%u.5}",
         "{\"const\":{\"k\":[%u]}}"};
     if (depth == 0 || chance(4) == 0) {

@@ -26,11 +26,10 @@ static struct grammar *nested(void)
     uint32_t value = grammar_rule(b, "value");
     struct grammar_item item = {grammar_call(b, value), true, true};
     gexpr list = grammar_list(b, &item, 1, grammar_text(b, ","));
-    grammar_define(
-        b, value,
-        grammar_alt2(b, grammar_text(b, "0"),
-                     grammar_seq3(b, grammar_text(b, "["), list,
-                                  grammar_text(b, "]"))));
+    grammar_define(b, value,
+                   grammar_alt2(b, grammar_text(b, "0"),
+                                grammar_seq3(b, grammar_text(b, "["), list,
+                                             grammar_text(b, "]"))));
     if (grammar_finish(b, value, &g, &err) != 0)
         fail_msg("%s", err.text);
     grammar_builder_free(b);
@@ -188,10 +187,15 @@ TEST(a_mask_is_what_the_matcher_says_of_every_token)
     UNUSED_STATE;
     struct mask_vocab *v;
     struct masker *k = masker(&v);
-    static const char *const patterns[] = {
-        "[a-z]+@[a-z]+\\.com", "\"[^\"\\\\\\x00-\\x1f]*\"", ".*", ".{3,20}",
-        "(foo|foobar|bar)+x = [0-9]{1,3}", "\\d{4}-\\d\\d", "caf\xC3\xA9|\\w+",
-        "[^a]{2,5}", "\\p{Lu}?\\P{L}+"};
+    static const char *const patterns[] = {"[a-z]+@[a-z]+\\.com",
+                                           "\"[^\"\\\\\\x00-\\x1f]*\"",
+                                           ".*",
+                                           ".{3,20}",
+                                           "(foo|foobar|bar)+x = [0-9]{1,3}",
+                                           "\\d{4}-\\d\\d",
+                                           "caf\xC3\xA9|\\w+",
+                                           "[^a]{2,5}",
+                                           "\\p{Lu}?\\P{L}+"};
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         struct grammar *g = regex(patterns[i]);
         for (uint32_t seed = 0; seed < 6; seed++)

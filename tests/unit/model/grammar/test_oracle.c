@@ -45,9 +45,8 @@ static void check_step(struct oracle *o, const struct matcher *m,
     o->n_steps++;
     if (n != json_integer_value(json_array_get(golden, 0)) ||
         strcmp(hash, json_string_value(json_array_get(golden, 1))) != 0)
-        fail_msg("%s: %d tokens before token %zu, not the %d expected", name,
-                 n, step,
-                 (int)json_integer_value(json_array_get(golden, 0)));
+        fail_msg("%s: %d tokens before token %zu, not the %d expected", name, n,
+                 step, (int)json_integer_value(json_array_get(golden, 0)));
 }
 
 static void check_walk(struct oracle *o, struct grammar *g, const json_t *walk,
@@ -103,8 +102,8 @@ TEST(the_tokens_allowed_are_those_llguidance_allows)
         fail_msg("%s", err.text);
     o.end = (token_id)tokenizer_n_vocab(o.tokenizer);
     uint32_t n_ids = (uint32_t)o.end + 1;
-    assert_int_equal(mask_vocab_of_tokenizer(&o.vocab, o.tokenizer, n_ids, &err),
-                     0);
+    assert_int_equal(
+        mask_vocab_of_tokenizer(&o.vocab, o.tokenizer, n_ids, &err), 0);
     assert_int_equal(masker_new(&o.masker, o.vocab, 64, &err), 0);
     o.words = mem_calloc(mask_vocab_n_words(o.vocab), sizeof *o.words);
     for (size_t i = 0; i < json_array_size(golden); i++)

@@ -20,8 +20,8 @@ static void takes(const char *pattern, const char *const *yes,
     grammar_unref(g);
 }
 
-#define TAKES(pattern, yes, ...)                       \
-    takes(pattern, (const char *const[]){yes, NULL},   \
+#define TAKES(pattern, yes, ...)                     \
+    takes(pattern, (const char *const[]){yes, NULL}, \
           (const char *const[]){__VA_ARGS__, NULL})
 #define ALL(...) __VA_ARGS__
 
@@ -64,12 +64,12 @@ TEST(a_search_finds_a_match_anywhere)
         const char *pattern, *text;
         bool found;
     } rows[] = {
-        {"b", "abc", true},        {"^b", "abc", false},
-        {"c$", "abc", true},       {"^$", "", true},
-        {"^a|c", "xc", true},      {"^a|c", "xa", false},
-        {"\"", "say \\\"", true},  {"\n", "a\\nb", true},
-        {"a$|^b", "ba", true},     {"(a$|b)c", "xbcx", true},
-        {"\\\\", "\\\\", true},    {"^[^a]*$", "\\u0001", true},
+        {"b", "abc", true},       {"^b", "abc", false},
+        {"c$", "abc", true},      {"^$", "", true},
+        {"^a|c", "xc", true},     {"^a|c", "xa", false},
+        {"\"", "say \\\"", true}, {"\n", "a\\nb", true},
+        {"a$|^b", "ba", true},    {"(a$|b)c", "xbcx", true},
+        {"\\\\", "\\\\", true},   {"^[^a]*$", "\\u0001", true},
     };
     assert_int_equal(grammar_builder_new(&b, NULL), 0);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -89,18 +89,30 @@ TEST(what_is_no_regular_language_is_refused_by_name)
     static const struct {
         const char *pattern, *why;
     } rows[] = {
-        {"(?=x)", "lookahead"},   {"a(?!x)", "negative lookahead"},
-        {"(?<=x)", "lookbehind"}, {"(?<!x)", "lookbehind"},
-        {"(a)\\1", "backreference"}, {"\\k<n>", "backreference"},
-        {"\\bx", "boundary"},     {"(?i)x", "flag"},
-        {"^*", "anchor"},         {"*a", "nothing to repeat"},
-        {"{2}", "nothing to repeat"}, {"a**", "after a quantifier"},
-        {"[z-a]", "backwards"},   {"[a", "not closed"},
-        {"(a", "not closed"},     {"a)", "closes nothing"},
-        {"\\p{", "without its }"}, {"\\p{Latin}", "general categories"},
-        {"\\", "backslash at its end"}, {"\\x4", "hexadecimal"},
-        {"\\ud800", "surrogate"}, {"a{3,2}", "m above n"},
-        {"\\q", "not known"},     {"\xFF", "not UTF-8"},
+        {"(?=x)", "lookahead"},
+        {"a(?!x)", "negative lookahead"},
+        {"(?<=x)", "lookbehind"},
+        {"(?<!x)", "lookbehind"},
+        {"(a)\\1", "backreference"},
+        {"\\k<n>", "backreference"},
+        {"\\bx", "boundary"},
+        {"(?i)x", "flag"},
+        {"^*", "anchor"},
+        {"*a", "nothing to repeat"},
+        {"{2}", "nothing to repeat"},
+        {"a**", "after a quantifier"},
+        {"[z-a]", "backwards"},
+        {"[a", "not closed"},
+        {"(a", "not closed"},
+        {"a)", "closes nothing"},
+        {"\\p{", "without its }"},
+        {"\\p{Latin}", "general categories"},
+        {"\\", "backslash at its end"},
+        {"\\x4", "hexadecimal"},
+        {"\\ud800", "surrogate"},
+        {"a{3,2}", "m above n"},
+        {"\\q", "not known"},
+        {"\xFF", "not UTF-8"},
         {"a{4000000000}", "repetition"},
         {"(((a{500}){500}){500})", "repeat less"},
         {"[^\\x00-\\u{10FFFF}]", "no finite text"},

@@ -34,8 +34,7 @@ static void check(const struct row *rows, size_t n)
             fail_msg("%s: %s", rows[i].schema, err.text);
         for (size_t j = 0; j < 6 && rows[i].yes[j]; j++)
             if (!rig_takes(g, rows[i].yes[j]))
-                fail_msg("%s does not take %s", rows[i].schema,
-                         rows[i].yes[j]);
+                fail_msg("%s does not take %s", rows[i].schema, rows[i].yes[j]);
         for (size_t j = 0; j < 6 && rows[i].no[j]; j++)
             if (rig_takes(g, rows[i].no[j]))
                 fail_msg("%s takes %s", rows[i].schema, rows[i].no[j]);
@@ -49,21 +48,27 @@ TEST(scalars_are_bounded)
 {
     UNUSED_STATE;
     static const struct row rows[] = {
-        {"{\"type\":\"integer\"}", {"0", "-12", "9007199254740993"},
+        {"{\"type\":\"integer\"}",
+         {"0", "-12", "9007199254740993"},
          {"01", "1.0", "-", "12345678901234567"}},
         {"{\"type\":\"integer\",\"minimum\":-5,\"exclusiveMaximum\":120}",
-         {"-5", "0", "9", "119", "-1"}, {"-6", "120", "-0", "1000"}},
+         {"-5", "0", "9", "119", "-1"},
+         {"-6", "120", "-00", "1000"}},
         {"{\"type\":\"integer\",\"minimum\":1.5,\"maximum\":1e300}",
-         {"2", "10"}, {"1", "0", "-3"}},
+         {"2", "10"},
+         {"1", "0", "-3"}},
         {"{\"type\":\"integer\",\"multipleOf\":6,\"minimum\":1}",
-         {"6", "12", "600"}, {"0", "9", "-6"}},
-        {"{\"type\":\"number\"}", {"1.5e-3", "0", "-0.25", "1E+10"},
+         {"6", "12", "600"},
+         {"0", "9", "-6"}},
+        {"{\"type\":\"number\"}",
+         {"1.5e-3", "0", "-0.25", "1E+10"},
          {".5", "1.", "+1", "1e"}},
         {"{\"type\":\"number\",\"minimum\":-1.5,\"exclusiveMaximum\":2.25}",
          {"-1.5", "-1.50", "2.249", "0", "2", "-0.1"},
          {"2.25", "2.250", "-1.51", "3", "1e0"}},
         {"{\"type\":\"number\",\"exclusiveMinimum\":0}",
-         {"0.001", "1", "123.5"}, {"0", "0.0", "-1"}},
+         {"0.001", "1", "123.5"},
+         {"0", "0.0", "-1"}},
         {"{\"type\":\"boolean\"}", {"true", "false"}, {"null", "True"}},
         {"{\"type\":[\"string\",\"null\"],\"maxLength\":2}",
          {"null", "\"\"", "\"\xC3\xA9\\n\"", "\"\xF0\x9F\x98\x80x\""},
@@ -73,11 +78,14 @@ TEST(scalars_are_bounded)
          {"\"\\ud83d\"", "\"\n\"", "\"\\q\""}},
         {"{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"minLength\":2,"
          "\"maxLength\":3}",
-         {"\"ab\"", "\"abc\""}, {"\"a\"", "\"abcd\"", "\"aB\""}},
+         {"\"ab\"", "\"abc\""},
+         {"\"a\"", "\"abcd\"", "\"aB\""}},
         {"{\"enum\":[\"a\",2,null,[1],{\"k\":\"v\"}]}",
-         {"\"a\"", "2", "null", "[1]", "{\"k\":\"v\"}"}, {"\"b\"", "3"}},
+         {"\"a\"", "2", "null", "[1]", "{\"k\":\"v\"}"},
+         {"\"b\"", "3"}},
         {"{\"enum\":[\"a\",\"bcd\",7],\"type\":\"string\",\"minLength\":2}",
-         {"\"bcd\""}, {"\"a\"", "7"}},
+         {"\"bcd\""},
+         {"\"a\"", "7"}},
         {"{\"const\":\"q\\\"\"}", {"\"q\\\"\""}, {"\"q\""}},
         {"{\"type\":\"string\",\"nullable\":true}", {"null", "\"x\""}, {"1"}},
     };
@@ -96,15 +104,17 @@ TEST(formats_are_those_of_their_standards)
          {"\"2024-02-29T23:59:59Z\"", "\"2024-01-01T00:00:00.5+01:00\""},
          {"\"2024-01-01 00:00:00Z\"", "\"2024-01-01T24:00:00Z\""}},
         {"{\"type\":\"string\",\"format\":\"ipv4\"}",
-         {"\"0.0.0.0\"", "\"255.249.199.9\""}, {"\"256.0.0.1\"", "\"1.2.3\"",
-          "\"01.2.3.4\""}},
+         {"\"0.0.0.0\"", "\"255.249.199.9\""},
+         {"\"256.0.0.1\"", "\"1.2.3\"", "\"01.2.3.4\""}},
         {"{\"type\":\"string\",\"format\":\"ipv6\"}",
          {"\"::\"", "\"2001:db8::1\"", "\"1:2:3:4:5:6:7:8\""},
          {"\"1:2\"", "\"1::2::3\"", "\"12345::\""}},
         {"{\"type\":\"string\",\"format\":\"uuid\"}",
-         {"\"123e4567-e89b-12d3-a456-426614174000\""}, {"\"123e4567\""}},
+         {"\"123e4567-e89b-12d3-a456-426614174000\""},
+         {"\"123e4567\""}},
         {"{\"type\":\"string\",\"format\":\"email\",\"maxLength\":6}",
-         {"\"a@b.cd\""}, {"\"ab@c.de\"", "\"a.cd\""}},
+         {"\"a@b.cd\""},
+         {"\"ab@c.de\"", "\"a.cd\""}},
         {"{\"type\":\"string\",\"format\":\"uri\"}",
          {"\"https://example.com/a?b=c#d\"", "\"mailto:a@b.c\""},
          {"\"example.com\"", "\"http://a b\""}},
@@ -117,16 +127,20 @@ TEST(arrays_have_their_items)
     UNUSED_STATE;
     static const struct row rows[] = {
         {"{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}",
-         {"[]", "[1]", "[1,2,3]"}, {"[1,]", "[,1]", "[true]"}},
+         {"[]", "[1]", "[1,2,3]"},
+         {"[1,]", "[,1]", "[true]"}},
         {"{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":2,"
          "\"maxItems\":3}",
-         {"[1,2]", "[1,2,3]"}, {"[]", "[1]", "[1,2,3,4]"}},
+         {"[1,2]", "[1,2,3]"},
+         {"[]", "[1]", "[1,2,3,4]"}},
         {"{\"type\":\"array\",\"prefixItems\":[{\"const\":1},{\"const\":2}],"
          "\"items\":{\"type\":\"boolean\"},\"minItems\":1}",
-         {"[1]", "[1,2]", "[1,2,true,false]"}, {"[]", "[2]", "[1,true]"}},
+         {"[1]", "[1,2]", "[1,2,true,false]"},
+         {"[]", "[2]", "[1,true]"}},
         {"{\"type\":\"array\",\"items\":[{\"const\":1}],\"additionalItems\":"
          "false}",
-         {"[]", "[1]"}, {"[1,1]"}},
+         {"[]", "[1]"},
+         {"[1,1]"}},
         {"{\"type\":\"array\",\"maxItems\":0}", {"[]"}, {"[1]"}},
         {"{\"type\":\"array\"}", {"[1,[\"a\",{}]]"}, {"{}"}},
     };
@@ -144,22 +158,28 @@ TEST(objects_have_their_members_in_order)
           "{,\"b\":1}", "{\"b\":1,}"}},
         {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},"
          "\"additionalProperties\":{\"type\":\"boolean\"}}",
-         {"{}", "{\"a\":1}", "{\"b\":true}", "{\"a\":1,\"aa\":true,\"\":false}"},
+         {"{}", "{\"a\":1}", "{\"b\":true}",
+          "{\"a\":1,\"aa\":true,\"\":false}"},
          {"{\"a\":true}", "{\"b\":1}", "{\"\\u0061\":true}"}},
         {"{\"type\":\"object\"}", {"{}", "{\"x\":{\"y\":[1,null]}}"}, {"[]"}},
         {"{\"type\":\"object\",\"required\":[\"k\"]}",
-         {"{\"k\":1}", "{\"k\":1,\"z\":2}"}, {"{}", "{\"z\":2}"}},
+         {"{\"k\":1}", "{\"k\":1,\"z\":2}"},
+         {"{}", "{\"z\":2}"}},
         {"{\"type\":\"object\",\"patternProperties\":{\"^x_\":{\"type\":"
          "\"integer\"}},\"additionalProperties\":false,\"minProperties\":1}",
-         {"{\"x_a\":1}", "{\"x_\":1,\"x_b\":2}"}, {"{}", "{\"y\":1}"}},
+         {"{\"x_a\":1}", "{\"x_\":1,\"x_b\":2}"},
+         {"{}", "{\"y\":1}"}},
         {"{\"type\":\"object\",\"properties\":{\"a\":true,\"b\":true},"
          "\"minProperties\":1}",
-         {"{\"a\":1}", "{\"b\":1}", "{\"a\":1,\"b\":1}"}, {"{}"}},
+         {"{\"a\":1}", "{\"b\":1}", "{\"a\":1,\"b\":1}"},
+         {"{}"}},
         {"{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-z]+$\"},"
          "\"maxProperties\":2}",
-         {"{}", "{\"a\":1,\"b\":2}"}, {"{\"A\":1}", "{\"a\":1,\"b\":2,\"c\":3}"}},
+         {"{}", "{\"a\":1,\"b\":2}"},
+         {"{\"A\":1}", "{\"a\":1,\"b\":2,\"c\":3}"}},
         {"{\"type\":\"object\",\"properties\":{\"a\":false,\"b\":true}}",
-         {"{\"b\":1}"}, {"{\"a\":1}"}},
+         {"{\"b\":1}"},
+         {"{\"a\":1}"}},
     };
     CHECK(rows);
 }
@@ -169,37 +189,48 @@ TEST(schemas_are_combined)
     UNUSED_STATE;
     static const struct row rows[] = {
         {"{\"anyOf\":[{\"type\":\"integer\"},{\"const\":\"x\"}]}",
-         {"1", "\"x\""}, {"true"}},
+         {"1", "\"x\""},
+         {"true"}},
         {"{\"type\":\"object\",\"properties\":{\"t\":{\"type\":\"string\"}},"
-         "\"required\":[\"t\"],\"anyOf\":[{\"properties\":{\"u\":{\"const\":1}},"
+         "\"required\":[\"t\"],\"anyOf\":[{\"properties\":{\"u\":{\"const\":1}}"
+         ","
          "\"required\":[\"u\"]},{\"properties\":{\"t\":{\"maxLength\":1}}}]}",
-         {"{\"t\":\"abc\",\"u\":1}", "{\"t\":\"a\"}"}, {"{\"t\":\"abc\"}"}},
+         {"{\"t\":\"abc\",\"u\":1}", "{\"t\":\"a\"}"},
+         {"{\"t\":\"abc\"}"}},
         {"{\"oneOf\":[{\"properties\":{\"k\":{\"const\":\"a\"}},\"required\":"
          "[\"k\"]},{\"properties\":{\"k\":{\"const\":\"b\"},\"n\":true},"
          "\"required\":[\"k\"]}]}",
-         {"{\"k\":\"a\"}", "{\"k\":\"b\",\"n\":0}"}, {"{\"k\":\"c\"}"}},
+         {"{\"k\":\"a\"}", "{\"k\":\"b\",\"n\":0}"},
+         {"{\"k\":\"c\"}"}},
         {"{\"oneOf\":[{\"type\":\"string\",\"pattern\":\"^a\"},{\"type\":"
          "\"string\",\"pattern\":\"^b\"},{\"type\":\"integer\",\"maximum\":3},"
          "{\"type\":\"integer\",\"exclusiveMinimum\":3}]}",
-         {"\"ax\"", "\"b\"", "7", "3"}, {"\"c\""}},
+         {"\"ax\"", "\"b\"", "7", "3"},
+         {"\"c\""}},
         {"{\"allOf\":[{\"type\":\"integer\",\"minimum\":1},{\"maximum\":3},"
          "{\"$ref\":\"#/$defs/odd\"}],\"$defs\":{\"odd\":{\"enum\":[1,3,5]}}}",
-         {"1", "3"}, {"2", "5"}},
+         {"1", "3"},
+         {"2", "5"}},
         {"{\"allOf\":[{\"properties\":{\"a\":{\"type\":\"integer\"}},"
          "\"required\":[\"a\"]},{\"properties\":{\"b\":{\"type\":\"null\"}}}],"
          "\"unevaluatedProperties\":false}",
-         {"{\"a\":1}", "{\"a\":1,\"b\":null}"}, {"{\"b\":null}"}},
+         {"{\"a\":1}", "{\"a\":1,\"b\":null}"},
+         {"{\"b\":null}"}},
         {"{\"$ref\":\"#/definitions/t\",\"definitions\":{\"t\":{\"type\":"
          "\"array\",\"items\":{\"$ref\":\"#/definitions/t\"}}}}",
-         {"[]", "[[],[[]]]"}, {"[1]"}},
+         {"[]", "[[],[[]]]"},
+         {"[1]"}},
         {"{\"$defs\":{\"a~/b\":{\"type\":\"null\"}},\"$ref\":"
          "\"#/$defs/a~0~1b\"}",
-         {"null"}, {"1"}},
+         {"null"},
+         {"1"}},
         {"{\"allOf\":[{\"$ref\":\"#/$defs/x\"},{\"$ref\":\"#/$defs/y\"}],"
-         "\"$defs\":{\"x\":{\"type\":\"object\",\"properties\":{\"k\":{\"$ref\":"
+         "\"$defs\":{\"x\":{\"type\":\"object\",\"properties\":{\"k\":{\"$"
+         "ref\":"
          "\"#/$defs/x\"}}},\"y\":{\"properties\":{\"k\":{\"$ref\":"
          "\"#/$defs/y\"}}}}}",
-         {"{}", "{\"k\":{\"k\":{}}}"}, {"{\"z\":1}"}},
+         {"{}", "{\"k\":{\"k\":{}}}"},
+         {"{\"z\":1}"}},
         {"true", {"1", "{\"a\":[]}"}, {"x"}},
         {"{\"description\":\"anything\",\"x-mine\":3}", {"null"}, {"x"}},
     };
@@ -305,8 +336,7 @@ int main(void)
         cmocka_unit_test(schemas_are_combined),
         cmocka_unit_test(white_space_is_bounded),
         cmocka_unit_test(what_cannot_be_honoured_is_refused_by_name_and_place),
-        cmocka_unit_test(
-            running_out_of_memory_is_an_error_and_leaks_nothing),
+        cmocka_unit_test(running_out_of_memory_is_an_error_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
