@@ -548,15 +548,66 @@ static gexpr any_text(struct grammar_builder *b, enum char_form form)
     return grammar_repeat(b, charset_any(b, form), 0, GRAMMAR_NO_MAX);
 }
 
+/* A lookahead at the very start speaks of the whole text, so it is a second
+ * language that must, or must not, hold as well. */
+struct looks {
+    gexpr must, must_not; /* GEXPR_NONE: no such */
+};
+
+/* Texts that begin with `x`, which stands at the start. */
+static gexpr beginning_with(struct parser *p, struct piece x)
+{
+    gexpr parts[] = {x.expr, x.at_end ? grammar_empty(p->b)
+                                      : any_text(p->b, p->form)};
+    return grammar_whole(p->b, grammar_seq(p->b, parts, 2));
+}
+
+static void take_looks(struct parser *p, struct looks *looks)
+{
+    while (next_is(p, "(?=") || next_is(p, "(?!")) {
+        bool negative = next_is(p, "(?!");
+        p->at += 3;
+        struct piece x = parse_alternatives(p);
+        if (!take(p, ")"))
+            refuse(p, ERR_INVALID, "a group that is not closed");
+        if (quantifier_follows(p))
+            refuse(p, ERR_INVALID, "a quantifier after a lookahead");
+        if (failed(p))
+            return;
+        gexpr look = beginning_with(p, x);
+        gexpr *sum = negative ? &looks->must_not : &looks->must;
+        if (*sum == GEXPR_NONE)
+            *sum = look;
+        else
+            *sum = negative
+                       ? grammar_whole(p->b, grammar_alt2(p->b, *sum, look))
+                       : grammar_both(p->b, *sum, look);
+    }
+}
+
 gexpr regex_expr(struct grammar_builder *b, const char *pattern, size_t n,
                  bool search, enum char_form form)
 {
     struct parser p = {.b = b, .text = pattern, .n = n, .form = form};
+    struct looks looks = {0};
+    struct piece x;
     if (n > GRAMMAR_MAX_TEXT_BYTES)
         grammar_fail(b, ERR_LIMIT,
                      "the pattern has %zu bytes, more than the %u allowed", n,
                      GRAMMAR_MAX_TEXT_BYTES);
-    struct piece x = parse_alternatives(&p);
+    bool looking = next_is(&p, "^(?=") || next_is(&p, "^(?!") ||
+                   (!search && (next_is(&p, "(?=") || next_is(&p, "(?!")));
+    if (looking) {
+        take(&p, "^");
+        take_looks(&p, &looks);
+        x = parse_sequence(&p);
+        x.at_start = true;
+        if (next_is(&p, "|"))
+            refuse(&p, ERR_UNSUPPORTED,
+                   "a lookahead in one of several ways, not supported,");
+    } else {
+        x = parse_alternatives(&p);
+    }
     if (more(&p))
         refuse(&p, ERR_INVALID, "a ) that closes nothing");
     if (grammar_failed(b))
@@ -568,7 +619,12 @@ gexpr regex_expr(struct grammar_builder *b, const char *pattern, size_t n,
     parts[n_parts++] = x.expr;
     if (search && !x.at_end)
         parts[n_parts++] = any_text(b, form);
-    return grammar_whole(b, grammar_seq(b, parts, n_parts));
+    gexpr whole = grammar_whole(b, grammar_seq(b, parts, n_parts));
+    if (looks.must != GEXPR_NONE)
+        whole = grammar_both(b, whole, looks.must);
+    if (looks.must_not != GEXPR_NONE)
+        whole = grammar_except(b, whole, looks.must_not);
+    return whole;
 }
 
 int grammar_from_regex(struct grammar **out, const char *pattern, size_t n,

@@ -5,8 +5,9 @@
  * opposites, \t \n \v \f \r \0 \cX \xHH \uHHHH \u{H}, \p{L} and the other
  * general categories, groups (named ones too), alternation, * + ? {m,n} with
  * or without a lazy `?`, ^ and $ anywhere.  \d and \w are ASCII; \D and \W
- * leave out what either of the two readings would.  Refused by name:
- * lookaround, backreferences, \b, flags.
+ * leave out what either of the two readings would.  Lookaheads are taken at
+ * the very start (^(?=.*[A-Z])(?!foo)...), where they speak of the whole text.
+ * Refused by name: other lookaround, backreferences, \b, flags.
  *
  * One thread at a time. */
 #ifndef LFMD_MODEL_GRAMMAR_REGEX_H

@@ -5,7 +5,8 @@ FORMATS = ["date", "time", "date-time", "uuid", "ipv4", "ipv6", "email",
            "hostname", "duration"]
 PATTERNS = ["^[a-z]+$", "^\\d{3}-\\d{4}$", "foo", "^(a|b)*c", "[A-Z]{2}$",
             "^\\w+@\\w+\\.com$", "^[^\\s]{1,8}$", "^caf\u00e9?$", "^\\W\\D\\S$",
-            "^.{2,4}$", "^\"q\\\\\"$", "\\.(png|jpe?g)$", "^[\\u4e00-\\u9fff]{1,4}$"]
+            "^.{2,4}$", "^(?=.*[A-Z])(?=.*\\d)\\w{3,9}$", "^(?!foo)[a-z]+$",
+            "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$", "^\"q\\\\\"$", "\\.(png|jpe?g)$", "^[\\u4e00-\\u9fff]{1,4}$"]
 KEYS = ["a", "b", "name", "names", "caf\u00e9", "x y", "quote\"", "tab\t",
         "back\\slash", "id", "value", ""]
 SCALARS = ["red", "a\"b", "\u00e9", 1, 2, -3, 2.5, True, False, None, "", "line\n"]

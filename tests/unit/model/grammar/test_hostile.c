@@ -332,7 +332,7 @@ static void grow_schema(struct buf *b, unsigned depth)
             buf_puts(b, leaf);
         else {
             snprintf(text, sizeof text, "%.*s%u%s", (int)(mark - leaf), leaf,
-                     1u << chance(chance(8) ? 8 : 20), mark + 2);
+                     1u << chance(chance(64) ? 7 : 20), mark + 2);
             buf_puts(b, text);
         }
         return;
@@ -374,7 +374,7 @@ TEST(ten_thousand_random_ones_are_met)
         enum language l = (enum language)(i % 3);
         buf_clear(&b);
         if (l == SCHEMA && chance(4) != 0) {
-            grow_schema(&b, 4);
+            grow_schema(&b, 3);
         } else {
             bool tame = l == GBNF && chance(2);
             if (tame)

@@ -56,6 +56,16 @@ TEST(anchors_hold_at_the_ends_only)
     TAKES("^$", ALL(""), "a");
 }
 
+TEST(lookaheads_at_the_start_speak_of_the_whole)
+{
+    UNUSED_STATE;
+    TAKES("^(?=.*[A-Z])(?=.*\\d).{3,5}$", ALL("aB1", "1Bxxx"), "ab1", "AB",
+          "aBc");
+    TAKES("(?!foo|bar$)[a-z]+", ALL("fox", "barn"), "foo", "food", "bar");
+    TAKES("^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$", ALL("1.5", "-.5", "00"),
+          "", "-", "+.", "1.5.5");
+}
+
 TEST(a_search_finds_a_match_anywhere)
 {
     UNUSED_STATE;
@@ -89,7 +99,8 @@ TEST(what_is_no_regular_language_is_refused_by_name)
     static const struct {
         const char *pattern, *why;
     } rows[] = {
-        {"(?=x)", "lookahead"},
+        {"a(?=x)", "lookahead"},     {"^(?!a)b|c", "lookahead"},
+        {"^(?=a)*b", "after a lookahead"},
         {"a(?!x)", "negative lookahead"},
         {"(?<=x)", "lookbehind"},
         {"(?<!x)", "lookbehind"},
@@ -133,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_have_the_texts_of_ecma_262),
         cmocka_unit_test(anchors_hold_at_the_ends_only),
+        cmocka_unit_test(lookaheads_at_the_start_speak_of_the_whole),
         cmocka_unit_test(a_search_finds_a_match_anywhere),
         cmocka_unit_test(what_is_no_regular_language_is_refused_by_name),
     };
