@@ -224,7 +224,7 @@ static unsigned type_of(const json_t *v)
 
 struct schema_range schema_range_of(const json_t *node)
 {
-    struct schema_range r = {.lo = -INFINITY, .hi = INFINITY};
+    struct schema_range r = {.lo = -HUGE_VAL, .hi = HUGE_VAL};
     const json_t *v = json_object_get(node, "minimum");
     if (v != NULL)
         r.lo = json_number_value(v);
