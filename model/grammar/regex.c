@@ -7,8 +7,9 @@
 #include "model/base/utf8.h"
 #include "model/grammar/expr.h"
 
-#define MAX_GROUPS 120u /* nested; each takes up to four levels of expression \
-                         */
+#define MAX_GROUPS                                             \
+    120u /* nested; each takes up to four levels of expression \
+          */
 #define NO_CHAR UINT32_MAX
 
 struct parser {
@@ -557,8 +558,8 @@ struct looks {
 /* Texts that begin with `x`, which stands at the start. */
 static gexpr beginning_with(struct parser *p, struct piece x)
 {
-    gexpr parts[] = {x.expr, x.at_end ? grammar_empty(p->b)
-                                      : any_text(p->b, p->form)};
+    gexpr parts[] = {x.expr,
+                     x.at_end ? grammar_empty(p->b) : any_text(p->b, p->form)};
     return grammar_whole(p->b, grammar_seq(p->b, parts, 2));
 }
 

@@ -8,7 +8,8 @@
 #include "model/grammar/schema.h"
 
 #define SCHEMA_MAX_LEVELS 100u /* schemas inside schemas, refs followed */
-#define SCHEMA_MAX_WAYS 512u   /* of anyOf and oneOf, after allOf */
+#define SCHEMA_MAX_LENGTHS 64u
+#define SCHEMA_MAX_WAYS 512u /* of anyOf and oneOf, after allOf */
 
 enum {
     TYPE_NULL = 1,
@@ -27,6 +28,11 @@ struct schema_rule {
     uint32_t rule;
 };
 
+/* min..max characters of a string, as a rule. */
+struct schema_length {
+    uint32_t min, max, rule;
+};
+
 struct schema {
     struct grammar_builder *b;
     const json_t *root;
@@ -35,6 +41,8 @@ struct schema {
     uint32_t blank, string, value, number, integer; /* rules, made when used */
     struct schema_rule *rules;
     uint32_t n_rules, cap_rules;
+    struct schema_length lengths[SCHEMA_MAX_LENGTHS];
+    uint32_t n_lengths;
     json_t *kept; /* array: what was merged and must live on */
     char path[256];
 };

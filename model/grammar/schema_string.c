@@ -5,8 +5,9 @@
 #include "model/grammar/regex.h"
 #include "model/grammar/schema_private.h"
 
-/* Characters of a block, where a length is large. */
-#define BLOCK 256u
+/* Characters of a block, where a length is large, and at its end. */
+#define BLOCK 512u
+#define SMALL_BLOCK 32u
 
 #define YEAR "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 #define LEAP_YEAR                                                              \
@@ -124,33 +125,61 @@ gexpr schema_string_inside(struct schema *s, const json_t *node, bool lengths)
     return narrow(s, sum, length);
 }
 
-/* min..max characters by blocks: so many that a state for each would be too
- * much.  A block is a rule, and a length is some blocks and a part of one:
+static gexpr chars(struct schema *s, uint32_t min, uint32_t max)
+{
+    return grammar_repeat(s->b, charset_any(s->b, CHAR_JSON), min, max);
+}
+
+/* min..max characters as a rule that all strings of the schema share. */
+static gexpr shared_chars(struct schema *s, uint32_t min, uint32_t max)
+{
+    struct schema_length *l = s->lengths;
+    uint32_t n = s->n_lengths;
+    for (uint32_t i = 0; i < n; i++)
+        if (l[i].min == min && l[i].max == max)
+            return grammar_call(s->b, l[i].rule);
+    if (n == SCHEMA_MAX_LENGTHS || schema_failed(s))
+        return chars(s, min, max);
+    uint32_t rule = grammar_rule(s->b, "characters");
+    grammar_keep(s->b, rule);
+    grammar_define(s->b, rule, chars(s, min, max));
+    l[s->n_lengths++] = (struct schema_length){min, max, rule};
+    return grammar_call(s->b, rule);
+}
+
+/* At most n characters, by blocks, since a state or ten for each would be too
+ * much: some whole blocks and a part of one,
  *
- *     block{a} ( x{r,B-1} | block{1,k-1} x{0,B-1} | block{k} x{0,q} )
+ *     part{0,B-1} | block{1,k-1} part{0,B-1} | block{k} part{0,q}
  *
- * with min = a B + r and max = (a + k) B + q. */
-static gexpr by_blocks(struct schema *s, uint32_t min, uint32_t max)
+ * with n = k B + q; the last part again by smaller blocks. */
+static gexpr at_most(struct schema *s, uint32_t n, uint32_t block)
 {
     struct grammar_builder *b = s->b;
-    gexpr x = charset_any(b, CHAR_JSON);
-    gexpr block = schema_share(s, grammar_repeat(b, x, BLOCK, BLOCK), "block");
-    uint32_t a = min / BLOCK, r = min % BLOCK;
-    uint32_t k = max / BLOCK - a, q = max % BLOCK;
-    gexpr ways[3];
-    size_t n = 0;
+    uint32_t k = n / block, q = n % block;
     if (k == 0)
-        ways[n++] = grammar_repeat(b, x, r, q);
-    else
-        ways[n++] = grammar_repeat(b, x, r, BLOCK - 1);
-    if (k > 1)
-        ways[n++] = grammar_seq2(b, grammar_repeat(b, block, 1, k - 1),
-                                 grammar_repeat(b, x, 0, BLOCK - 1));
-    if (k > 0)
-        ways[n++] = grammar_seq2(b, grammar_repeat(b, block, k, k),
-                                 grammar_repeat(b, x, 0, q));
-    return grammar_seq2(b, grammar_repeat(b, block, a, a),
-                        grammar_alt(b, ways, n));
+        return block > SMALL_BLOCK ? at_most(s, n, SMALL_BLOCK)
+                                   : chars(s, 0, n);
+    gexpr rest =
+        block > SMALL_BLOCK ? at_most(s, q, SMALL_BLOCK) : chars(s, 0, q);
+    gexpr whole = shared_chars(s, block, block);
+    gexpr part = shared_chars(s, 0, block - 1);
+    gexpr ways[] = {
+        part, grammar_seq2(b, grammar_repeat(b, whole, k, k), rest),
+        k == 1 ? grammar_never(b)
+               : grammar_seq2(b, grammar_repeat(b, whole, 1, k - 1), part)};
+    return grammar_alt(b, ways, 3);
+}
+
+static gexpr exactly(struct schema *s, uint32_t n)
+{
+    struct grammar_builder *b = s->b;
+    if (n <= BLOCK)
+        return chars(s, n, n);
+    return grammar_seq2(
+        b,
+        grammar_repeat(b, shared_chars(s, BLOCK, BLOCK), n / BLOCK, n / BLOCK),
+        chars(s, n % BLOCK, n % BLOCK));
 }
 
 /* Nothing but lengths: these need not be spelt out state by state. */
@@ -167,17 +196,13 @@ static gexpr of_length(struct schema *s, uint32_t min, uint32_t max)
         return GEXPR_NONE;
     if (max < min)
         return grammar_never(b);
-    if (max == GRAMMAR_NO_MAX) {
-        gexpr first =
-            min < 2 * BLOCK
-                ? grammar_repeat(b, charset_any(b, CHAR_JSON), min, min)
-                : by_blocks(s, min, min);
-        return grammar_seq3(b, quote, first, schema_string_tail(s));
-    }
-    gexpr inside = max < 4 * BLOCK
-                       ? grammar_repeat(b, charset_any(b, CHAR_JSON), min, max)
-                       : by_blocks(s, min, max);
-    return grammar_seq3(b, quote, inside, quote);
+    if (max == GRAMMAR_NO_MAX)
+        return grammar_seq3(b, quote, exactly(s, min), schema_string_tail(s));
+    if (max <= BLOCK)
+        return grammar_seq3(b, quote, shared_chars(s, min, max), quote);
+    gexpr parts[] = {quote, exactly(s, min), at_most(s, max - min, BLOCK),
+                     quote};
+    return grammar_seq(b, parts, 4);
 }
 
 gexpr schema_string(struct schema *s, const json_t *node)

@@ -20,8 +20,8 @@ def string(r):
     elif kind == 1:
         s["format"] = r.choice(FORMATS)
     elif kind == 2:
-        s["minLength"] = r.randrange(4)
-        s["maxLength"] = s["minLength"] + r.randrange(r.choice([4, 20, 3000]))
+        s["minLength"] = r.choice([0, 1, 2, 3, 3, 700])
+        s["maxLength"] = s["minLength"] + r.randrange(r.choice([4, 20, 700, 3000]))
     elif kind == 3:
         s["minLength"] = r.randrange(3)
     elif kind == 4:

@@ -237,6 +237,41 @@ TEST(schemas_are_combined)
     CHECK(rows);
 }
 
+TEST(long_strings_are_counted_to_the_character)
+{
+    UNUSED_STATE;
+    static const unsigned bounds[][2] = {{0, 1200},  {600, 1200}, {512, 513},
+                                         {1, 5000},  {0, 513},    {2000, 2000},
+                                         {500, 515}, {0, 512},    {31, 1056}};
+    static char text[20000];
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        struct grammar *g;
+        struct err err = {0};
+        unsigned min = bounds[i][0], max = bounds[i][1];
+        snprintf(text, sizeof text,
+                 "{\"type\":\"string\",\"minLength\":%u,\"maxLength\":%u}", min,
+                 max);
+        if (compile(&g, text, true, &err) != 0)
+            fail_msg("%s: %s", text, err.text);
+        for (unsigned n = 0; n < 5100; n++) {
+            if (n > min + 40 && n + 40 < max && n % 97 != 0)
+                continue;
+            unsigned at = 0;
+            text[at++] = '"';
+            for (unsigned c = 0; c < n; c++) {
+                memcpy(text + at, c % 7 ? "a" : "\xC3\xA9", 2);
+                at += c % 7 ? 1 : 2;
+            }
+            memcpy(text + at, "\"", 2);
+            if (rig_takes(g, text) != (n >= min && n <= max))
+                fail_msg("%u characters of %u..%u", n, min, max);
+            if (n > max + 40)
+                break;
+        }
+        grammar_unref(g);
+    }
+}
+
 TEST(white_space_is_bounded)
 {
     UNUSED_STATE;
@@ -334,6 +369,7 @@ int main(void)
         cmocka_unit_test(arrays_have_their_items),
         cmocka_unit_test(objects_have_their_members_in_order),
         cmocka_unit_test(schemas_are_combined),
+        cmocka_unit_test(long_strings_are_counted_to_the_character),
         cmocka_unit_test(white_space_is_bounded),
         cmocka_unit_test(what_cannot_be_honoured_is_refused_by_name_and_place),
         cmocka_unit_test(running_out_of_memory_is_an_error_and_leaks_nothing),
