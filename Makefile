@@ -36,7 +36,8 @@ ours        := $(wildcard model/*.[ch] model/*/*.[ch] server/*.[ch] server/*/*.[
 export TSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/tools/tsan.supp
 jobs        := $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 # Generated tables keep the layout of their generator.
-laid_out    := $(filter-out %/unicode_c%,$(ours))
+laid_out    := $(filter-out model/template/unicode_c% \
+               model/grammar/unicode_c%,$(ours))
 obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
