@@ -183,6 +183,11 @@ size_t matcher_forced(struct matcher *m, char *out, size_t cap)
     return n;
 }
 
+bool matcher_left_out(const struct matcher *m)
+{
+    return m->machine.left_out;
+}
+
 const struct grammar *matcher_grammar(const struct matcher *m)
 {
     return m->grammar;

@@ -58,6 +58,9 @@ bool matcher_must_end(const struct matcher *m);
  * out of it where more text may follow: it might have become a longer one. */
 size_t matcher_forced(struct matcher *m, char *out, size_t cap);
 
+/* Some way was left out since the start: a refused token may be due to that. */
+bool matcher_left_out(const struct matcher *m);
+
 const struct grammar *matcher_grammar(const struct matcher *m);
 
 #endif

@@ -375,8 +375,11 @@ static gexpr compile_resolved(struct schema *s, const json_t *node)
 static gexpr compile_shared(struct schema *s, const json_t *node)
 {
     struct buf text = {0};
-    json_write(&text, node, false);
     size_t length;
+    node = schema_bare(s, node);
+    if (node == NULL)
+        return GEXPR_NONE;
+    json_write(&text, node, false);
     char *key = buf_take(&text, &length);
     if (key == NULL) {
         grammar_fail(s->b, ERR_NOMEM, "out of memory for a schema");
@@ -387,7 +390,6 @@ static gexpr compile_shared(struct schema *s, const json_t *node)
             mem_free(key);
             return grammar_call(s->b, s->rules[i].rule);
         }
-    grammar_failed(s->b);
     s->rules = budget_grow(&s->b->budget, s->rules, &s->cap_rules,
                            s->n_rules + 1ull, sizeof *s->rules);
     budget_spend(&s->b->budget, length + s->n_rules);

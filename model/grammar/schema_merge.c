@@ -121,6 +121,11 @@ static const json_t *without(struct schema *s, const json_t *node,
     return schema_keep(s, copy);
 }
 
+const json_t *schema_bare(struct schema *s, const json_t *node)
+{
+    return without(s, node, "", "");
+}
+
 const json_t *schema_resolve(struct schema *s, const json_t *node)
 {
     if (schema_failed(s) || !json_is_object(node))

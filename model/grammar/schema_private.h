@@ -76,6 +76,8 @@ gexpr schema_share(struct schema *s, gexpr x, const char *name);
 
 /* --- schema_merge.c --- */
 
+/* `node` without annotations. */
+const json_t *schema_bare(struct schema *s, const json_t *node);
 /* `node` without $ref and allOf: itself, or what s keeps.  NULL on failure. */
 const json_t *schema_resolve(struct schema *s, const json_t *node);
 /* What both say. */

@@ -232,6 +232,55 @@ TEST(a_mask_allocates_nothing)
     mask_vocab_free(v);
 }
 
+/* S ::= S S | "a" with a byte between, so that it is not left recursive: the
+ * number of ways grows without end. */
+TEST(too_much_ambiguity_leaves_ways_out_and_can_still_end)
+{
+    UNUSED_STATE;
+    struct grammar_builder *b;
+    struct grammar *g;
+    struct err err = {0};
+    assert_int_equal(grammar_builder_new(&b, &err), 0);
+    uint32_t s = grammar_rule(b, "s");
+    grammar_keep(b, s);
+    gexpr tail = grammar_seq2(b, grammar_call(b, s),
+                              grammar_optional(b, grammar_call(b, s)));
+    grammar_define(
+        b, s, grammar_seq2(b, grammar_text(b, "a"), grammar_optional(b, tail)));
+    assert_int_equal(grammar_finish(b, s, &g, &err), 0);
+    grammar_builder_free(b);
+    struct matcher *m = matcher(g, 0);
+    for (unsigned i = 0; i < 500; i++)
+        assert_true(matcher_accept(m, "a", 1));
+    assert_true(matcher_may_end(m));
+    matcher_free(m);
+}
+
+TEST(running_out_of_memory_is_an_error_and_leaks_nothing)
+{
+    UNUSED_STATE;
+    struct grammar *g = regex("a+");
+    for (long nth = 0;; nth++) {
+        struct mask_vocab *v = NULL;
+        struct masker *k = NULL;
+        struct matcher *m = NULL;
+        size_t live = mem_live_count();
+        fault_alloc_at(nth);
+        if (mask_vocab_new(&v, rig_n_tokens(), rig_token, NULL, NULL) == 0 &&
+            masker_new(&k, v, 8, NULL) == 0)
+            matcher_new(&m, g, 2, NULL);
+        long hits = fault_hits();
+        fault_alloc_at(-1);
+        matcher_free(m);
+        masker_free(k);
+        mask_vocab_free(v);
+        assert_int_equal(mem_live_count(), live);
+        if (hits == 0)
+            break;
+    }
+    grammar_unref(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +291,8 @@ int main(void)
         cmocka_unit_test(what_must_follow_is_told),
         cmocka_unit_test(a_mask_is_what_the_matcher_says_of_every_token),
         cmocka_unit_test(a_mask_allocates_nothing),
+        cmocka_unit_test(too_much_ambiguity_leaves_ways_out_and_can_still_end),
+        cmocka_unit_test(running_out_of_memory_is_an_error_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
