@@ -36,7 +36,8 @@ ours        := $(wildcard model/*.[ch] model/*/*.[ch] server/*.[ch] server/*/*.[
 export TSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/tools/tsan.supp
 jobs        := $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 # Generated tables keep the layout of their generator.
-laid_out    := $(filter-out model/template/unicode_c%,$(ours))
+laid_out    := $(filter-out model/template/unicode_c% \
+               model/grammar/unicode_c%,$(ours))
 obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
@@ -117,6 +118,8 @@ $(B)/tests/unit/config/%: $(B)/tests/unit/config/%.o $(B)/libtest.a $(upto_confi
 	$(link)
 $(B)/tests/server/http/%: $(B)/tests/server/http/%.o $(upto_server)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/server/grammar/%: $(B)/tests/server/grammar/%.o $(upto_model)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/bench/%:       $(B)/tests/bench/%.o       $(upto_model)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libtest.a $(upto_api)
@@ -125,7 +128,8 @@ $(B)/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libtest.a 
 # --- testing ------------------------------------------------------------------
 unit_bin    := $(patsubst %.c,$(B)/%,$(unit))
 replay_bin  := $(addprefix $(B)/replay_,$(fuzz))
-demo_server := $(patsubst %.c,$(B)/%,$(wildcard tests/server/http/*.c))
+demo_server := $(patsubst %.c,$(B)/%,$(wildcard tests/server/http/*.c \
+                 tests/server/grammar/*.c))
 test-programs: $(B)/lfmd $(unit_bin) $(replay_bin) $(demo_server)
 
 unit: $(unit_bin) ## C tests
