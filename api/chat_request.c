@@ -5,15 +5,10 @@
 #include <string.h>
 
 #include "api/chat_messages.h"
+#include "api/constraint.h"
+#include "model/grammar/grammar.h"
 
 #define TOOL_NAME_BYTES_MAX 256u
-
-/* Fields that bind the reply to a form.  To ignore one would be to answer 200
- * with something the client asked us to rule out. */
-static const char *const constraints[] = {
-    "structured_outputs", "guided_json", "guided_regex", "guided_choice",
-    "guided_grammar",     "grammar",     "json_schema",
-};
 
 /* What the template gets from us and from nobody else. */
 static const char *const reserved_kwargs[] = {
@@ -21,37 +16,6 @@ static const char *const reserved_kwargs[] = {
     "tokenize",      "bos_token", "eos_token", "continue_final_message",
     "chat_template",
 };
-
-static int refuse_constraints(const json_t *body, struct err *err)
-{
-    json_t *format;
-    const char *type;
-    for (size_t i = 0; i < sizeof constraints / sizeof *constraints; i++) {
-        const json_t *v = json_object_get(body, constraints[i]);
-        if (v != NULL && !json_is_null(v))
-            return err_field(err, constraints[i], "%s is not supported yet",
-                             constraints[i]);
-    }
-    int rc = json_get_object(body, "response_format", &format, "", err);
-    if (rc <= 0)
-        return rc;
-    rc = json_get_string(format, "type", &type, "response_format", err);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
-        return err_field(err, "response_format.type",
-                         "response_format.type is missing");
-    if (strcmp(type, "text") == 0)
-        return 0;
-    if (strcmp(type, "json_object") == 0 || strcmp(type, "json_schema") == 0)
-        return err_field(err, "response_format",
-                         "response_format of type %s "
-                         "is not supported yet; only text is",
-                         type);
-    return err_field(err, "response_format.type",
-                     "response_format.type must "
-                     "be text, json_object or json_schema");
-}
 
 static const char *tool_name_of(const json_t *tool)
 {
@@ -371,7 +335,7 @@ static int read_body(struct chat_request *r, const json_t *body,
     if (rc == 0)
         rc = read_switches(r, body, err);
     if (rc == 0)
-        rc = refuse_constraints(body, err);
+        rc = constraint_parse(&r->grammar, body, err);
     if (rc == 0)
         rc = read_tools(r, body, err);
     if (rc == 0)
@@ -410,6 +374,7 @@ void chat_request_deinit(struct chat_request *r)
     json_decref(r->messages);
     json_decref(r->tools);
     json_decref(r->template_kwargs);
+    grammar_unref(r->grammar);
     arena_free(r->arena);
     memset(r, 0, sizeof *r);
 }

@@ -22,6 +22,7 @@
 
 #define CHAT_TOOLS_MAX 128u
 
+struct grammar;
 struct replay;
 
 enum tool_choice {
@@ -48,6 +49,7 @@ struct chat_request {
     uint64_t tenant;            /* of those replies */
     json_t *template_kwargs;    /* owned: object or NULL; reasoning_effort is in
                                    it already */
+    struct grammar *grammar;    /* owned: what the answer must be, or NULL */
     bool add_generation_prompt; /* true when absent */
     bool want_logprobs;
     uint32_t n_top_logprobs; /* 0..20 */

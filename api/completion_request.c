@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/constraint.h"
 #include "model/base/json.h"
+#include "model/grammar/grammar.h"
 
 #define PROMPT_TOKENS_MAX (1u << 20)
 #define CHOICES_MAX 128u /* prompts times n */
@@ -103,13 +105,8 @@ static int read_logprobs(struct completion_request *r, const json_t *body,
 static int refuse_others(const struct completion_request *r, const json_t *body,
                          struct err *err)
 {
-    static const char *const refused[] = {
-        "structured_outputs", "guided_json", "guided_regex", "guided_choice",
-        "guided_grammar",     "grammar",     "json_schema",
-    };
-    const char *suffix = "", *type = "text";
+    const char *suffix = "";
     int64_t best_of = r->sampling.n;
-    json_t *format;
     int rc = json_get_string(body, "suffix", &suffix, "", err);
     if (rc >= 0 && *suffix != '\0')
         return err_field(err, "suffix",
@@ -122,20 +119,6 @@ static int refuse_others(const struct completion_request *r, const json_t *body,
                          "best_of must be absent or equal to "
                          "n, which is %u",
                          r->sampling.n);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        const json_t *v = json_object_get(body, refused[i]);
-        if (rc >= 0 && v != NULL && !json_is_null(v))
-            return err_field(err, refused[i], "%s is not supported yet",
-                             refused[i]);
-    }
-    if (rc >= 0)
-        rc = json_get_object(body, "response_format", &format, "", err);
-    if (rc > 0)
-        rc = json_get_string(format, "type", &type, "response_format", err);
-    if (rc >= 0 && strcmp(type, "text") != 0)
-        return err_field(err, "response_format",
-                         "response_format other than "
-                         "text is not supported yet");
     return rc < 0 ? rc : 0;
 }
 
@@ -175,6 +158,8 @@ static int read_body(struct completion_request *r, const json_t *body,
         rc = read_logprobs(r, body, err);
     if (rc == 0)
         rc = refuse_others(r, body, err);
+    if (rc == 0)
+        rc = constraint_parse(&r->grammar, body, err);
     if (rc < 0)
         return rc;
     if (!(f->has & SAMPLING_MAX_TOKENS))
@@ -213,6 +198,7 @@ int completion_request_parse(struct completion_request *r, const char *body,
 
 void completion_request_deinit(struct completion_request *r)
 {
+    grammar_unref(r->grammar);
     arena_free(r->arena);
     memset(r, 0, sizeof *r);
 }

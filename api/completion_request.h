@@ -18,6 +18,8 @@
 #define COMPLETION_PROMPTS_MAX 64u
 #define COMPLETION_MAX_TOKENS_DEFAULT 16u
 
+struct grammar;
+
 struct completion_prompt {
     const char *text; /* [n_text] in the arena, or NULL: ids it is */
     size_t n_text;
@@ -33,6 +35,7 @@ struct completion_request {
     const char *model;                       /* or NULL */
     const struct completion_prompt *prompts; /* [n_prompts], in the arena */
     uint32_t n_prompts;                      /* >= 1 */
+    struct grammar *grammar; /* owned: what the answer must be, or NULL */
     bool echo;
     bool want_logprobs;  /* `logprobs` was given */
     uint32_t n_logprobs; /* 0..20 */

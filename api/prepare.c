@@ -8,6 +8,7 @@
 #include "model/base/alloc.h"
 #include "model/base/hash.h"
 #include "model/dialect/dialect.h"
+#include "model/grammar/grammar.h"
 #include "model/model.h"
 #include "server/engine/job.h"
 
@@ -284,6 +285,20 @@ static bool ends_in_thought(const struct buf *text)
     return n >= n_marker && memcmp(s + n - n_marker, marker, n_marker) == 0;
 }
 
+/* The answer proper is bound, thoughts are free. */
+static void bind_chat(struct job *job, const struct dialect *d,
+                      struct grammar *grammar, bool in_thought)
+{
+    if (grammar == NULL)
+        return;
+    job->grammar = grammar_ref(grammar);
+    if (!d->thinks)
+        return;
+    job->think_start = d->think_start;
+    job->think_end = d->think_end;
+    job->in_thought = in_thought;
+}
+
 static int set_chat(struct job *job, struct speech_options *speech,
                     const struct dialect *d, const struct chat_request *r,
                     bool in_thought, struct err *err)
@@ -295,6 +310,7 @@ static int set_chat(struct job *job, struct speech_options *speech,
     job->keep_ids = arena_dup(job->arena, keep, job->n_keep_ids * sizeof *keep);
     if (job->keep_ids == NULL)
         return err_nomem(err, "the request");
+    bind_chat(job, d, r->grammar, in_thought);
     *speech = (struct speech_options){
         .reasoning = d->thinks || in_thought,
         .in_reasoning = in_thought,
@@ -363,6 +379,8 @@ int prepare_completion(struct job **out, const struct model *m,
         job->params.want_logprob = r->want_logprobs;
         job->params.n_logprobs = r->n_logprobs;
         job->want_prompt_logprobs = r->echo && r->want_logprobs;
+        if (r->grammar != NULL)
+            job->grammar = grammar_ref(r->grammar);
     }
     mem_free(encoded);
     return rc;

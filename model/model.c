@@ -178,7 +178,8 @@ static int open_text(struct model *m, const struct opening *op, struct err *err)
                        "the tokenizer has %u tokens, but the model only %u",
                        (unsigned)tokenizer_n_vocab(m->tokenizer),
                        (unsigned)m->hp.n_vocab);
-    return 0;
+    return mask_vocab_of_tokenizer(&m->mask_vocab, m->tokenizer, m->hp.n_vocab,
+                                   err);
 }
 
 static int compile_template(struct template **out, const char *text,
@@ -424,6 +425,7 @@ void model_close(struct model *m)
     template_free(m->tool_template);
     template_free(m->chat_template);
     mem_free(m->template_text);
+    mask_vocab_free(m->mask_vocab);
     tokenizer_free(m->tokenizer);
     hparams_deinit(&m->hp);
     mem_free(m);

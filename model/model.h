@@ -17,6 +17,7 @@
 #include "model/cache/cache.h"
 #include "model/forward/batch.h"
 #include "model/forward/forward.h"
+#include "model/grammar/mask.h"
 #include "model/kernels/kernels.h"
 #include "model/model_options.h"
 #include "model/template/template.h"
@@ -34,6 +35,7 @@ struct model {
     char *template_text;            /* owned; its source, or NULL */
     struct template *tool_template; /* owned; the one named "tool_use", or
                                        NULL: chat_template serves both */
+    struct mask_vocab *mask_vocab;  /* owned; the tokens as grammars see them */
     const struct kernels *kernels;  /* static */
     enum kv_format kv_format;       /* of the cache */
     struct cache *cache;            /* owned */

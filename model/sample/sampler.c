@@ -134,10 +134,20 @@ static void penalise_output(struct sampler *s, float *logits,
     }
 }
 
+static void keep_allowed(const struct sampler *s, float *logits,
+                         const uint32_t *allowed)
+{
+    for (uint32_t i = 0; i < s->n_vocab; i++)
+        if ((allowed[i / 32] >> i % 32 & 1) == 0)
+            logits[i] = -INFINITY;
+}
+
 static void adjust(struct sampler *s, float *logits,
                    const struct sample_context *c)
 {
     const struct sample_params *p = c->params;
+    if (c->allowed != NULL)
+        keep_allowed(s, logits, c->allowed);
     for (uint32_t i = 0; i < c->n_banned; i++) {
         if (in_vocab(s, c->banned[i]))
             logits[c->banned[i]] = -INFINITY;

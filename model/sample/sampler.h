@@ -1,11 +1,12 @@
 /* sampler.h -- logits to one token.
  *
  * The order is that of Hugging Face and vLLM: logprobs of the raw logits;
- * banned tokens; repetition penalty over prompt and output (a score below 0 is
- * multiplied, else divided, once per distinct token); presence and frequency
- * penalties over the output; logit bias; temperature, or the first largest
- * when it is 0; top-k (ties with the k-th stay); top-p over what top-k left
- * (equal scores leave by higher id); min-p; draw.
+ * tokens that are banned or not allowed; repetition penalty over prompt and
+ * output (a score below 0 is multiplied, else divided, once per distinct
+ * token); presence and frequency penalties over the output; logit bias;
+ * temperature, or the first largest when it is 0; top-k (ties with the k-th
+ * stay); top-p over what top-k left (equal scores leave by higher id); min-p;
+ * draw.
  *
  * No step sorts the vocabulary: thresholds come from histograms of the float's
  * own bits, so a draw costs a few passes whatever the logits.
@@ -36,6 +37,8 @@ struct sample_context {
     uint32_t n_output;
     const token_id *banned;
     uint32_t n_banned;
+    const uint32_t *allowed; /* bit id % 32 of word id / 32, for the vocabulary;
+                                NULL: all */
     uint32_t choice;
 };
 

@@ -16,9 +16,13 @@
 #include "server/engine/engine.h"
 #include "server/engine/sequence.h"
 
+struct masker;
+
 struct emitter {
     const struct engine_model *model; /* borrowed */
     struct sampler *sampler;          /* owned */
+    struct masker *masker;            /* owned; NULL without a mask_vocab */
+    uint32_t *allowed;                /* owned; the mask of one draw */
     char *raw;                        /* owned; text before the stop strings */
     char *text;                       /* owned; text as it is told */
 };

@@ -23,6 +23,7 @@ struct batch_slice;
 struct cache;
 struct engine;
 struct metrics_text;
+struct mask_vocab;
 struct model;
 struct prefix_file_stats;
 
@@ -42,6 +43,7 @@ struct engine_model {
     bool (*is_special)(void *ctx, token_id id);
     void *ctx;
     struct cache *cache;
+    const struct mask_vocab *mask_vocab; /* NULL: no job may have a grammar */
     uint32_t n_vocab;
     uint32_t ctx_tokens;
     uint32_t max_token_bytes; /* longest answer of token_bytes */
@@ -61,6 +63,7 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
  *   -ERR_UNAVAILABLE  draining or stopped
  *   -ERR_CONTEXT      n_prompt + max_tokens exceeds engine_context_tokens()
  *   -ERR_INVALID      no prompt, a token outside the vocabulary, no choice
+ *   -ERR_UNSUPPORTED  a grammar, and the model has no mask_vocab
  *   -ERR_NOMEM
  * The caller's reference stays the caller's in every case.  A job is submitted
  * once; the tables of its stop strings go into its arena. */

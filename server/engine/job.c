@@ -2,6 +2,7 @@
 #include "server/engine/job.h"
 
 #include "model/base/alloc.h"
+#include "model/grammar/grammar.h"
 #include "server/engine/job_state.h"
 #include "server/engine/sequence.h"
 
@@ -25,6 +26,7 @@ struct job *job_new(size_t arena_limit)
     job->state = st;
     job->params = sample_params_neutral();
     job->n_choices = 1;
+    job->think_start = job->think_end = TOKEN_NONE;
     job->skip_special = true;
     job->n_draft = JOB_DRAFT_DEFAULT;
     return job;
@@ -41,6 +43,7 @@ void job_release(struct job *job)
     if (job == NULL || atomic_fetch_sub(&job->state->refs, 1) != 1)
         return;
     sequences_free(job);
+    grammar_unref(job->grammar);
     ring_deinit(&job->state->ring);
     mem_free(job->state);
     arena_free(job->arena);

@@ -64,6 +64,7 @@ struct job_event {
  * when this returns.  May cancel, pause and release the job. */
 typedef void job_event_fn(void *user, const struct job_event *event);
 
+struct grammar;
 struct job_state; /* the engine's own side: job_state.h */
 
 #define JOB_DRAFT_DEFAULT UINT32_MAX
@@ -85,6 +86,11 @@ struct job {
     const char *const *stop; /* [n_stop] stop strings, none empty */
     uint32_t n_stop;
     bool include_stop;         /* the stop string stays in the text */
+    struct grammar *grammar;   /* a reference of the job's: what every choice
+                                  must be a text of; or NULL */
+    token_id think_start;      /* with a grammar: a reply may begin with this */
+    token_id think_end;        /* one, and is bound only after that one; */
+    bool in_thought;           /* as it is where the prompt ends in a thought */
     bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
     uint64_t cache_salt;       /* prefixes are shared between equals */
     bool no_prefix;            /* neither takes one from the cache nor leaves

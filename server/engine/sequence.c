@@ -4,7 +4,18 @@
 #include <string.h>
 
 #include "model/base/alloc.h"
+#include "model/grammar/matcher.h"
 #include "server/engine/job_state.h"
+
+/* A thought is nobody's grammar. */
+static int bind_reply(struct sequence *seq, const struct job *job,
+                      struct err *err)
+{
+    seq->bound = job->in_thought                  ? BOUND_THOUGHT
+                 : job->think_start != TOKEN_NONE ? BOUND_NOTHING
+                                                  : BOUND_TEXT;
+    return matcher_new(&seq->matcher, job->grammar, 0, err);
+}
 
 static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
                          uint32_t n_draft, struct err *err)
@@ -14,14 +25,16 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
     seq->cache.slot = CACHE_NO_SLOT;
     seq->n_scored = 1;
     detok_init(&seq->detok);
-    drafter_init(&seq->drafter, n_draft);
+    /* Guesses would have to be taken back from the matcher too. */
+    drafter_init(&seq->drafter, job->grammar != NULL ? 0 : n_draft);
     stop_init(&seq->stop, &job->state->stop);
     const uint32_t n = job->n_prompt + job->max_tokens;
     seq->tokens = mem_realloc_array(NULL, n, sizeof *seq->tokens);
     if (seq->tokens == NULL)
         return err_nomem(err, "a sequence's tokens");
     memcpy(seq->tokens, job->prompt, job->n_prompt * sizeof *seq->tokens);
-    return cache_seq_init(&seq->cache, n, err);
+    int rc = cache_seq_init(&seq->cache, n, err);
+    return rc == 0 && job->grammar != NULL ? bind_reply(seq, job, err) : rc;
 }
 
 int sequences_new(struct job *job, uint32_t n_draft, struct err *err)
@@ -49,6 +62,7 @@ void sequences_free(struct job *job)
         return;
     for (uint32_t i = 0; i < job->n_choices; i++) {
         mem_free(seqs[i].tokens);
+        matcher_free(seqs[i].matcher);
         cache_seq_deinit(&seqs[i].cache);
     }
     mem_free(seqs);

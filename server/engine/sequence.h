@@ -22,6 +22,15 @@
 #include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
 
+struct matcher;
+
+/* What a reply that is bound to a grammar has said so far. */
+enum bound {
+    BOUND_NOTHING, /* nothing: it may yet open a thought */
+    BOUND_THOUGHT, /* it thinks, unbound */
+    BOUND_TEXT     /* a text of the grammar, up to here */
+};
+
 struct sequence {
     struct sched_entry sched;
     struct job *job; /* borrowed: the job owns its sequences */
@@ -38,6 +47,8 @@ struct sequence {
                           (which has none) included */
     struct detok detok;
     struct stop stop;
+    struct matcher *matcher; /* owned; NULL: it may say anything */
+    enum bound bound;
     struct drafter drafter;
     struct timeline times;
     bool ended;
