@@ -39,6 +39,8 @@ static void teardown(struct fixture *f)
     buf_deinit(&f->c.call_name);
     buf_deinit(&f->c.call_args);
     buf_deinit(&f->c.ids);
+    buf_deinit(&f->c.call_ids);
+    buf_deinit(&f->c.said);
     buf_deinit(&f->out);
 }
 
