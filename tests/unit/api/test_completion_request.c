@@ -52,9 +52,9 @@ TEST(a_wrong_value_is_refused_by_name)
         {"\"prompt\":\"a\",\"temperature\":3", "temperature"},
         {"\"prompt\":\"a\",\"return_tokens_as_token_ids\":1",
          "return_tokens_as_token_ids"},
-        {"\"prompt\":\"a\",\"response_format\":{\"type\":\"json_object\"}",
-         "response_format"},
-        {"\"prompt\":\"a\",\"guided_regex\":\"x\"", "guided_regex"},
+        {"\"prompt\":\"a\",\"response_format\":{\"type\":\"xml\"}",
+         "response_format.type"},
+        {"\"prompt\":\"a\",\"guided_regex\":\"x{2,1}\"", "guided_regex"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct completion_request r;

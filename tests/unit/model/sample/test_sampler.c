@@ -36,6 +36,9 @@ static int by_score(const void *a, const void *b)
 static void naive_adjust(float *l, uint32_t n, const struct sample_context *c)
 {
     const struct sample_params *p = c->params;
+    for (uint32_t i = 0; i < n && c->allowed != NULL; i++)
+        if ((c->allowed[i / 32] & 1u << i % 32) == 0)
+            l[i] = -INFINITY;
     for (uint32_t i = 0; i < c->n_banned; i++)
         l[c->banned[i]] = -INFINITY;
     for (uint32_t i = 0; i < n; i++) {
@@ -144,6 +147,7 @@ TEST(draws_what_the_sampler_that_sorts_draws)
     UNUSED_STATE;
     static float a[MAX_VOCAB], b[MAX_VOCAB];
     static bool keep[MAX_VOCAB];
+    static uint32_t allowed[MAX_VOCAB / 32 + 1];
     token_id prompt[40], output[40], banned[2];
     uint32_t n_same = 0, n_cases = 1500;
     for (uint32_t t = 0; t < n_cases; t++) {
@@ -157,7 +161,9 @@ TEST(draws_what_the_sampler_that_sorts_draws)
             prompt[i] = (token_id)rnd(n);
             output[i] = (token_id)rnd(n);
         }
-        banned[0] = (token_id)rnd(n);
+        for (uint32_t i = 0; i < MAX_VOCAB / 32 + 1; i++)
+            allowed[i] = rnd(1u << 16) << 16 | rnd(1u << 16) | 1u << 4;
+        banned[0] = (token_id)rnd(4); /* token 4 is left in any case */
         banned[1] = (token_id)rnd(n);
         struct sample_context c = {
             .params = &p,
@@ -166,7 +172,8 @@ TEST(draws_what_the_sampler_that_sorts_draws)
             .output = output,
             .n_output = rnd(40),
             .banned = banned,
-            .n_banned = rnd(3),
+            .n_banned = rnd(2),
+            .allowed = t % 3 == 0 ? allowed : NULL,
             .choice = rnd(4),
         };
         random_logits(a, n);
