@@ -285,13 +285,15 @@ static bool ends_in_thought(const struct buf *text)
     return n >= n_marker && memcmp(s + n - n_marker, marker, n_marker) == 0;
 }
 
-/* The answer proper is bound, thoughts are free. */
+/* The answer proper is bound; thoughts are free, and so are calls. */
 static void bind_chat(struct job *job, const struct dialect *d,
-                      struct grammar *grammar, bool in_thought)
+                      const struct chat_request *r, bool in_thought)
 {
-    if (grammar == NULL)
+    if (r->grammar == NULL)
         return;
-    job->grammar = grammar_ref(grammar);
+    job->grammar = grammar_ref(r->grammar);
+    if (r->tools != NULL && d->calls)
+        job->call_start = d->call_start;
     if (!d->thinks)
         return;
     job->think_start = d->think_start;
@@ -310,7 +312,7 @@ static int set_chat(struct job *job, struct speech_options *speech,
     job->keep_ids = arena_dup(job->arena, keep, job->n_keep_ids * sizeof *keep);
     if (job->keep_ids == NULL)
         return err_nomem(err, "the request");
-    bind_chat(job, d, r->grammar, in_thought);
+    bind_chat(job, d, r, in_thought);
     *speech = (struct speech_options){
         .reasoning = d->thinks || in_thought,
         .in_reasoning = in_thought,

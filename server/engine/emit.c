@@ -215,16 +215,47 @@ static void allow_only(struct emitter *em, token_id id)
     em->allowed[(uint32_t)id / 32] = 1u << (uint32_t)id % 32;
 }
 
+static bool is_space(const struct emitter *em, token_id id)
+{
+    size_t n;
+    const char *bytes = em->model->token_bytes(em->model->ctx, id, &n);
+    for (size_t i = 0; i < n; i++)
+        if (bytes[i] != '\n' && bytes[i] != ' ')
+            return false;
+    return n > 0;
+}
+
+/* What the model would rather say than an answer, where it may: a thought, a
+ * call, or the white space between the two, once.  Or TOKEN_NONE. */
+static token_id rather(const struct emitter *em, const struct sequence *seq,
+                       const float *logits)
+{
+    const struct job *job = seq->job;
+    if (seq->bound != BOUND_START && seq->bound != BOUND_ANSWER)
+        return TOKEN_NONE;
+    token_id id = likeliest(em, logits);
+    bool thinks = seq->bound == BOUND_START && id == job->think_start;
+    bool calls = id == job->call_start;
+    bool spaces =
+        seq->bound == BOUND_ANSWER && seq->n_output > 0 &&
+        job->call_start != TOKEN_NONE &&
+        seq->tokens[job->n_prompt + seq->n_output - 1] == job->think_end &&
+        is_space(em, id);
+    return thinks || calls || spaces ? id : TOKEN_NONE;
+}
+
 /* Before a draw: what may be drawn, NULL for anything but an end, in *allowed.
- * A model that wants to think first may; one that would end in its thought
- * closes it instead.  False when the reply has come to its end, or cannot go
- * on. */
+ * A model that wants to think or to call first may; one that would end in its
+ * thought closes it instead.  False when the reply has come to its end, or
+ * cannot go on. */
 static bool bind_draw(struct emitter *em, struct sequence *seq,
                       const float *logits, const uint32_t **allowed)
 {
     const struct job *job = seq->job;
     struct err err = {0};
-    *allowed = em->allowed;
+    *allowed = seq->bound == BOUND_NO_MORE ? NULL : em->allowed;
+    if (seq->bound == BOUND_NO_MORE)
+        return true;
     if (seq->bound == BOUND_THOUGHT) {
         if (holds(job->stop_ids, job->n_stop_ids, likeliest(em, logits)))
             allow_only(em, job->think_end);
@@ -232,9 +263,9 @@ static bool bind_draw(struct emitter *em, struct sequence *seq,
             *allowed = NULL;
         return true;
     }
-    if (seq->bound == BOUND_NOTHING &&
-        likeliest(em, logits) == job->think_start) {
-        allow_only(em, job->think_start);
+    token_id first = rather(em, seq, logits);
+    if (first != TOKEN_NONE) {
+        allow_only(em, first);
         return true;
     }
     if (mask_fill(em->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
@@ -265,18 +296,28 @@ static bool bans_ends(const struct sequence *seq)
 static bool follow(struct emitter *em, struct sequence *seq, token_id id)
 {
     const struct job *job = seq->job;
+    const bool open = seq->bound == BOUND_START || seq->bound == BOUND_ANSWER;
     size_t n;
+    const char *bytes = em->model->token_bytes(em->model->ctx, id, &n);
+    if (seq->bound == BOUND_NO_MORE)
+        return true;
     if (seq->bound == BOUND_THOUGHT) {
         if (id == job->think_end)
-            seq->bound = BOUND_TEXT;
+            seq->bound = BOUND_ANSWER;
         return true;
     }
-    if (seq->bound == BOUND_NOTHING && id == job->think_start) {
+    if (open && id == job->think_start) {
         seq->bound = BOUND_THOUGHT;
         return true;
     }
+    if (open && id == job->call_start) {
+        seq->bound = BOUND_NO_MORE;
+        return true;
+    }
+    if (seq->bound == BOUND_ANSWER && is_space(em, id) &&
+        !matcher_allows(seq->matcher, bytes, n))
+        return true;
     seq->bound = BOUND_TEXT;
-    const char *bytes = em->model->token_bytes(em->model->ctx, id, &n);
     return matcher_accept(seq->matcher, bytes, n);
 }
 

@@ -85,12 +85,14 @@ struct job {
     uint32_t n_stop_ids;
     const char *const *stop; /* [n_stop] stop strings, none empty */
     uint32_t n_stop;
-    bool include_stop;         /* the stop string stays in the text */
-    struct grammar *grammar;   /* a reference of the job's: what every choice
-                                  must be a text of; or NULL */
-    token_id think_start;      /* with a grammar: a reply may begin with this */
-    token_id think_end;        /* one, and is bound only after that one; */
-    bool in_thought;           /* as it is where the prompt ends in a thought */
+    bool include_stop;       /* the stop string stays in the text */
+    struct grammar *grammar; /* a reference of the job's: what every choice
+                                must be a text of; or NULL */
+    token_id think_start;    /* with a grammar: a reply may begin with this */
+    token_id think_end;      /* one, and is bound only after that one; */
+    bool in_thought;         /* as it is where the prompt ends in a thought. */
+    token_id call_start;     /* One that begins with this is not bound at all.
+                                All three may be TOKEN_NONE */
     bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
     uint64_t cache_salt;       /* prefixes are shared between equals */
     bool no_prefix;            /* neither takes one from the cache nor leaves

@@ -11,9 +11,7 @@
 static int bind_reply(struct sequence *seq, const struct job *job,
                       struct err *err)
 {
-    seq->bound = job->in_thought                  ? BOUND_THOUGHT
-                 : job->think_start != TOKEN_NONE ? BOUND_NOTHING
-                                                  : BOUND_TEXT;
+    seq->bound = job->in_thought ? BOUND_THOUGHT : BOUND_START;
     return matcher_new(&seq->matcher, job->grammar, 0, err);
 }
 

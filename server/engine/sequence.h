@@ -26,9 +26,11 @@ struct matcher;
 
 /* What a reply that is bound to a grammar has said so far. */
 enum bound {
-    BOUND_NOTHING, /* nothing: it may yet open a thought */
+    BOUND_START,   /* nothing: it may yet think, or call */
     BOUND_THOUGHT, /* it thinks, unbound */
-    BOUND_TEXT     /* a text of the grammar, up to here */
+    BOUND_ANSWER,  /* nothing after its thought: it may yet call */
+    BOUND_TEXT,    /* a text of the grammar, up to here */
+    BOUND_NO_MORE  /* it calls, so there is no answer to bind */
 };
 
 struct sequence {

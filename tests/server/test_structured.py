@@ -140,3 +140,31 @@ def test_what_cannot_be_honoured_is_named(demo, path, fields, param, word):
     assert r.status_code == 400, r.text
     assert r.json()["error"]["param"] == param
     assert word in r.json()["error"]["message"]
+
+
+def test_a_model_with_tools_may_call_instead(demo):
+    tool = {"type": "function", "function": {
+        "name": "get_weather", "description": "Get the weather of a city.",
+        "parameters": {"type": "object",
+                       "properties": {"city": {"type": "string"}},
+                       "required": ["city"]}}}
+    ask = [{"role": "user", "content": "What is the weather in Paris?"}]
+    kw = {"tools": [tool], "messages": ask, "repetition_penalty": 1.0}
+    choice = say(demo, **kw, response_format=FORMAT)["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    call = choice["message"]["tool_calls"][0]["function"]
+    assert json.loads(call["arguments"]) == {"city": "Paris"}
+    assert text_of(say(demo, **{**kw, "tools": None},
+                       guided_choice=["sun", "rain"])) in ("sun", "rain")
+
+
+def test_a_thought_comes_first_and_is_free(demo):
+    ask = [{"role": "system", "content": "Think first."},
+           {"role": "user", "content": "What is 25 + 17?"}]
+    kw = {"messages": ask, "repetition_penalty": 1.0}
+    free = say(demo, **kw)["choices"][0]["message"]
+    bound = say(demo, **kw, guided_regex="[0-9]{1,2}")
+    assert re.fullmatch("[0-9]{1,2}", text_of(bound))
+    assert free.get("reasoning_content") == \
+        bound["choices"][0]["message"].get("reasoning_content")
+    assert free.get("reasoning_content")
