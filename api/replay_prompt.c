@@ -144,20 +144,22 @@ static bool has_ids(const json_t *calls, const struct buf *ids)
     return true;
 }
 
-/* Whether the message is a known reply as it was told. */
+/* Whether the message is a known reply as it was told.  `budget` is what may
+ * still be read, and becomes less. */
 static bool recall(struct replayed *r, struct replay *store, uint64_t tenant,
-                   const json_t *message, bool *same_thoughts)
+                   const json_t *message, size_t *budget, bool *same_thoughts)
 {
     const json_t *calls = json_object_get(message, "tool_calls");
     const char *id =
         json_string_value(json_object_get(json_array_get(calls, 0), "id"));
     struct speech_options options;
     struct buf ids = {0};
-    bool found = id != NULL &&
+    bool found = id != NULL && *budget > 0 &&
                  replay_get(store, tenant, id, (uint32_t)json_array_size(calls),
-                            &ids, &r->said, &options) &&
-                 has_ids(calls, &ids) &&
-                 is_unchanged(&r->said, options, message, same_thoughts);
+                            &ids, &r->said, &options);
+    *budget -= r->said.len < *budget ? r->said.len : *budget;
+    found = found && has_ids(calls, &ids) &&
+            is_unchanged(&r->said, options, message, same_thoughts);
     if (found)
         split(r, &options);
     else
@@ -194,7 +196,7 @@ static json_t *marked(const struct replay_prompt *p, const json_t *message,
 json_t *replay_prompt_mark(struct replay_prompt *p, struct replay *store,
                            uint64_t tenant, json_t *messages)
 {
-    size_t n = json_array_size(messages);
+    size_t n = json_array_size(messages), budget = REPLAY_BYTES;
     *p = (struct replay_prompt){.replies = mem_calloc(n, sizeof *p->replies)};
     ids_new(p->nonce, NONCE_PREFIX);
     json_t *list = p->replies != NULL ? json_array() : NULL;
@@ -202,7 +204,7 @@ json_t *replay_prompt_mark(struct replay_prompt *p, struct replay *store,
         json_t *message = json_array_get(messages, i), *shown;
         struct replayed *r = &p->replies[p->n_replies];
         bool same_thoughts = false;
-        if (recall(r, store, tenant, message, &same_thoughts)) {
+        if (recall(r, store, tenant, message, &budget, &same_thoughts)) {
             shown = marked(p, message, same_thoughts);
             p->n_replies++;
         } else {

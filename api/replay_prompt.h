@@ -8,6 +8,11 @@
  * in order, and the same content, names and values as its text is read to
  * say.  Thoughts stay where the template puts them, or leaves them out.
  *
+ * A message may be short and its reply long, for thoughts need not be sent: so
+ * no more is read for a prompt than a store holds (REPLAY_BYTES).  That is
+ * enough for all that differ; the same ones again are shown as the template
+ * has them.
+ *
  * Pool thread. */
 #ifndef LFMD_API_REPLAY_PROMPT_H
 #define LFMD_API_REPLAY_PROMPT_H

@@ -145,6 +145,45 @@ TEST(another_tenant_gets_the_templates_own_form)
              TENANT + 1);
 }
 
+#define MANY 64u
+#define N_THOUGHT ((size_t)1 << 20)
+
+/* The message is short, for thoughts need not be sent. */
+TEST(one_long_reply_repeated_is_read_so_often_and_no_more)
+{
+    UNUSED_STATE;
+    static const char id[IDS_BYTES] = "call_1";
+    struct replay *store;
+    struct replay_prompt p;
+    struct buf said = {0};
+    size_t n_bytes = 0;
+    json_t *message =
+        json_pack("{s:s, s:s, s:[{s:s, s:{s:s, s:{s:s, s:i}}}]}", "role",
+                  "assistant", "content", "", "tool_calls", "id", "call_1",
+                  "function", "name", "f", "arguments", "a", "b", "n", 1);
+    json_t *messages = json_array();
+    buf_puts(&said, "<think>");
+    for (size_t i = 0; i < N_THOUGHT; i++)
+        buf_put(&said, "x", 1);
+    buf_puts(&said, "</think>" F);
+    assert_int_equal(replay_new(&store, 9, 2 * N_THOUGHT, NULL), 0);
+    replay_put(store, TENANT, id, 1, buf_str(&said), said.len, &options);
+    for (uint32_t i = 0; i < MANY; i++)
+        json_array_append(messages, message);
+    json_t *shown = replay_prompt_mark(&p, store, TENANT, messages);
+    assert_int_equal(json_array_size(shown), MANY);
+    assert_true(p.n_replies > 0 && p.n_replies < MANY);
+    for (uint32_t i = 0; i < p.n_replies; i++)
+        n_bytes += p.replies[i].said.len;
+    assert_true(n_bytes <= REPLAY_BYTES + said.len);
+    json_decref(shown);
+    json_decref(messages);
+    json_decref(message);
+    replay_prompt_deinit(&p);
+    replay_free(store);
+    buf_deinit(&said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +194,7 @@ int main(void)
             thoughts_that_a_template_shows_are_as_they_were_written),
         cmocka_unit_test(what_the_client_changed_is_shown_as_he_sent_it),
         cmocka_unit_test(another_tenant_gets_the_templates_own_form),
+        cmocka_unit_test(one_long_reply_repeated_is_read_so_often_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
