@@ -5,6 +5,7 @@
  * while every core computes, and before the model is there. */
 #include "model/base/metrics.h"
 
+#include "api/api.h"
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/prepare.h"
@@ -44,6 +45,37 @@ static void put_build(const struct api *api, struct metrics_text *t)
     buf_deinit(&version);
 }
 
+/* As Python's servers name them. */
+static void put_answers(const struct exchange *ex, const struct route *route,
+                        struct metrics_text *t)
+{
+    static const char *const classes[HTTP_CLASSES] = {
+        [2] = "2xx", [4] = "4xx", [5] = "5xx"};
+    for (unsigned i = 0; i < HTTP_CLASSES; i++) {
+        struct buf labels = {0};
+        if (classes[i] == NULL)
+            continue;
+        metrics_label(&labels, "handler", route != NULL ? route->path : "none");
+        metrics_label(&labels, "status", classes[i]);
+        if (!buf_ok(&labels))
+            t->out->failed = true;
+        metrics_sample(t, "http_requests_total", buf_str(&labels),
+                       exchange_n_answers(ex, route, i));
+        buf_deinit(&labels);
+    }
+}
+
+static void put_http(const struct exchange *ex, struct metrics_text *t)
+{
+    size_t n;
+    const struct route *routes = api_routes(&n);
+    metrics_head(t, "http_requests_total", METRIC_COUNTER,
+                 "Requests that were answered, by path and status.");
+    for (size_t i = 0; i < n; i++)
+        put_answers(ex, &routes[i], t);
+    put_answers(ex, NULL, t);
+}
+
 static void put_engine(const struct api *api, struct metrics_text *t)
 {
     struct buf labels = {0};
@@ -66,6 +98,7 @@ void api_metrics(struct exchange *ex, void *user)
     if (api->engine != NULL)
         put_engine(api, &t);
     put_build(api, &t);
+    put_http(ex, &t);
     put_process(api, &t);
     if (buf_ok(&out)) {
         exchange_reply(ex, 200, METRICS_CONTENT_TYPE, buf_str(&out), out.len);

@@ -239,6 +239,29 @@ static void log_access(const struct exchange *ex)
     access_log(&a);
 }
 
+/* Where the answers of a route are counted. */
+static uint64_t *answers_of(const struct http *http, const struct route *route,
+                            unsigned class_)
+{
+    size_t i = http->router.n_routes;
+    if (route != NULL)
+        i = (size_t)(route - http->router.routes);
+    return &http->answers[i * HTTP_CLASSES + class_];
+}
+
+uint64_t exchange_n_answers(const struct exchange *ex,
+                            const struct route *route, unsigned class_)
+{
+    return class_ < HTTP_CLASSES ? *answers_of(ex->http, route, class_) : 0;
+}
+
+static void count_answer(const struct exchange *ex)
+{
+    int hundreds = ex->queued ? ex->status / 100 : 0;
+    if (hundreds >= 0 && hundreds < (int)HTTP_CLASSES)
+        ++*answers_of(ex->http, ex->route, (unsigned)hundreds);
+}
+
 void exchange_finish(struct exchange *ex)
 {
     struct http *http = ex->http;
@@ -261,6 +284,7 @@ void exchange_finish(struct exchange *ex)
     ex->flow = FLOW_ACTIVE;
     http->n_exchanges--;
     http->stats.n_requests++;
+    count_answer(ex);
     http->stats.n_gone += ex->gone;
     http->stats.n_stalled += ex->stalled;
     http->stats.bytes_out += ex->bytes_out;

@@ -233,7 +233,9 @@ int http_new(struct http **out, struct loop *loop,
     http->scratch =
         mem_calloc((size_t)options->max_headers + 1, sizeof *http->scratch);
     http->sweep = loop_after(loop, 0, sweep, http);
-    if (http->scratch == NULL || http->sweep == NULL)
+    http->answers =
+        mem_calloc((n_routes + 1) * HTTP_CLASSES, sizeof *http->answers);
+    if (http->scratch == NULL || http->sweep == NULL || http->answers == NULL)
         err_nomem(err, "the HTTP server");
     else if (start(http, err) == 0) {
         *out = http;
@@ -266,6 +268,7 @@ void http_unref(struct http *http)
     if (--http->refs > 0)
         return;
     mem_free(http->scratch);
+    mem_free(http->answers);
     mem_free(http);
 }
 

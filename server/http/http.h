@@ -87,6 +87,13 @@ struct http_stats {
 
 void http_stats(const struct http *http, struct http_stats *out);
 
+#define HTTP_CLASSES 6u /* of statuses: 2 is 200 to 299; 0 is no answer */
+
+/* Exchanges that ended so, ever; `route` is one given to http_new, or NULL for
+ * paths and methods that name none. */
+uint64_t exchange_n_answers(const struct exchange *ex,
+                            const struct route *route, unsigned class_);
+
 /* -- The request.  Strings live as long as the exchange may be used. --------
  */
 

@@ -36,6 +36,8 @@ struct http {
     struct request_ids ids;
     struct header *scratch; /* [max_headers + 1], of the request at hand */
     struct http_stats stats;
+    uint64_t *answers; /* owned; [n_routes + 1][HTTP_CLASSES], the last of no
+                          route, by the hundreds of the status */
 };
 
 void http_unref(struct http *http);

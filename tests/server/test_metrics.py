@@ -222,6 +222,36 @@ def test_prefix_hits_are_the_cached_tokens_of_the_answers(demo):
         sum(u["prompt_tokens"] for u in usage)
 
 
+def test_answers_are_counted_by_path_and_status(demo):
+    before = scrape(demo)
+    for path, body in [("/v1/completions", {**STORY, "max_tokens": 1}),
+                       ("/v1/completions", {**STORY, "max_tokens": "x"}),
+                       ("/v1/completions", {**STORY, "max_tokens": 1,
+                                            "stream": True}),
+                       ("/nowhere", {})]:
+        demo.post(path, body)
+    after = scrape(demo)
+    for handler, status, n in [("/v1/completions", "2xx", 2),
+                               ("/v1/completions", "4xx", 1),
+                               ("/v1/completions", "5xx", 0),
+                               ("none", "4xx", 1), ("/metrics", "2xx", 1)]:
+        assert since(before, after, "http_requests_total", handler=handler,
+                     status=status) == n, (handler, status)
+
+
+def test_a_step_is_counted_with_its_tokens(demo):
+    demo.wait_idle()
+    before = scrape(demo)
+    usage = demo.post("/v1/completions", {**STORY, "max_tokens": 5}).json()
+    demo.wait_idle()
+    after, usage = scrape(demo), usage["usage"]
+    cached = usage["prompt_tokens_details"]["cached_tokens"]
+    # The last token that is drawn is not computed.
+    assert since(before, after, HISTOGRAM_TOTAL + "_sum") == \
+        usage["prompt_tokens"] - cached + 5 - 1
+    assert since(before, after, HISTOGRAM_TOTAL + "_count") == 5
+
+
 def test_process_numbers_are_the_process(demo):
     families, pid = scrape(demo), demo.process.pid
     fds = len(os.listdir(f"/proc/{pid}/fd"))
