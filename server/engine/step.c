@@ -93,7 +93,8 @@ static bool waits_too_long(const struct engine *e, const struct job_state *st,
                            uint64_t now)
 {
     uint64_t most_us = (uint64_t)e->options.max_queue_ms * 1000;
-    return most_us > 0 && !st->started && now - st->arrived_us >= most_us;
+    return most_us > 0 && !st->started && st->n_open > 0 &&
+           now - st->arrived_us >= most_us;
 }
 
 static void expire(struct engine *e, struct job *job)
@@ -402,7 +403,7 @@ void *engine_run(void *user)
     receive(e);
     for (struct list *at = e->jobs.next; at != &e->jobs; at = at->next)
         end_job(e, list_owner(at, struct job_state, node)->self, false);
-    save_leave(&e->saver);
     publish(e);
+    save_leave(&e->saver); /* the cache is touched no more */
     return NULL;
 }
