@@ -42,9 +42,11 @@ void pace_learn(struct pace *p, uint64_t us, uint32_t n_decodes,
     double took = (double)us;
     if (n_decodes == 0)
         return; /* what the decodes would have read counts for the prompt */
-    if (n_prompt == 0)
+    /* Beside a first prompt, of the least tokens, decoding is what takes most;
+     * else a prompt that comes before all answers would crawl on. */
+    if (n_prompt == 0 || !(p->decode_us > 0))
         follow(&p->decode_us, took);
-    else if (p->decode_us > 0)
+    if (n_prompt > 0)
         learn_prompt(p, n_prompt,
                      took > p->decode_us ? took - p->decode_us : 0);
 }

@@ -23,7 +23,8 @@
 
 struct pace {
     double target_us;    /* 0: PACE_AUTO_FACTOR * decode_us */
-    double decode_us;    /* of a step without prompts; 0: not seen yet */
+    double decode_us;    /* of a step without prompts, or at first of one with
+                            few; 0: not seen yet */
     double per_draft_us; /* of a drafted token; 0: not seen yet */
     /* Of steps that decode and have prompts: sums over n tokens that added t
      * us, the older the lighter; `weight` is the sum of 1. */

@@ -56,6 +56,11 @@ struct sequence {
     bool ended;
 };
 
+static inline struct sequence *sequence_of(struct sched_entry *entry)
+{
+    return list_owner(entry, struct sequence, sched);
+}
+
 /* The sequences of a job, in job->state->seqs; its stop set must be ready. They
  * guess n_draft tokens ahead at most.  Any thread that owns the job.
  * -ERR_NOMEM leaves none. */

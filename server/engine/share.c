@@ -6,11 +6,6 @@
 #include "model/cache/cache.h"
 #include "server/engine/job_state.h"
 
-static struct sequence *sequence_of(struct sched_entry *entry)
-{
-    return list_owner(entry, struct sequence, sched);
-}
-
 static bool shares(const struct sharing *sh, const struct job *job)
 {
     return sh->on && !job->no_prefix;

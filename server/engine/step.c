@@ -16,11 +16,6 @@
 #define LEAST_MIXED_TOKENS 8u /* fewer waste the weights they read */
 #define STALLED_LOOK_MS 50u   /* how late a stalled job meets its deadline */
 
-static struct sequence *sequence_of(struct sched_entry *entry)
-{
-    return list_owner(entry, struct sequence, sched);
-}
-
 /* ---- jobs come and go ------------------------------------------------- */
 
 /* Its tokens may be wanted again: by itself after a preemption, by others. */
@@ -309,7 +304,9 @@ static void read_batch(struct engine *e, const struct plan *plan,
         observe_tokens(&e->seen, seq, seq->n_output - n_before);
         n_drawn += seq->n_output - n_before;
         if (seq->sched.n_draft == 0)
-            n_prompt += seq->sched.n_planned - (n_before > 0 ? 1 : 0);
+            /* What is computed again ends in a token of the reply. */
+            n_prompt += seq->sched.n_planned -
+                        (n_before > 0 && slice->n_logits > 0 ? 1 : 0);
         if (!seq->ended && is_worth_remembering(seq))
             share_remember(&e->sharing, seq);
         if (seq->choice == 0 && seq->n_kept >= seq->job->n_prompt)

@@ -114,6 +114,19 @@ static uint32_t settle(struct pace *p, const struct machine *m,
     return n;
 }
 
+TEST(a_prompt_that_comes_before_all_answers_does_not_crawl)
+{
+    UNUSED_STATE;
+    struct pace p;
+    uint32_t n = 0;
+    pace_init(&p, 0);
+    for (uint32_t i = 0; i < 20; i++) {
+        n = pace_prompt_tokens(&p, 8, 512);
+        pace_learn(&p, 50000 + 1000 * (uint64_t)n, 4, n);
+    }
+    assert_in_range(n, 64, 150);
+}
+
 TEST(a_step_with_a_prompt_takes_so_many_times_one_without)
 {
     UNUSED_STATE;
@@ -203,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prompt_neither_stops_the_others_nor_is_starved),
         cmocka_unit_test(before_anything_is_learnt_little_is_risked),
+        cmocka_unit_test(a_prompt_that_comes_before_all_answers_does_not_crawl),
         cmocka_unit_test(a_step_with_a_prompt_takes_so_many_times_one_without),
         cmocka_unit_test(a_target_in_milliseconds_is_kept),
         cmocka_unit_test(
