@@ -254,7 +254,8 @@ static int plan_memory(struct model *m, struct memory_plan *plan,
         .context_asked = o->ctx_tokens > 0,
     };
     if (need.work_bytes < UINT64_MAX / 2)
-        need.work_bytes += m->max_slices * cache_slot_bytes(&m->hp) +
+        need.work_bytes += mask_vocab_bytes(m->mask_vocab) +
+                           m->max_slices * cache_slot_bytes(&m->hp) +
                            (uint64_t)m->max_logit_rows * m->hp.n_vocab * 4;
     int rc = memory_plan_make(plan, &need, memory, err);
     if (rc != 0)

@@ -8,29 +8,14 @@
 #include <string.h>
 
 #include "model/base/alloc.h"
-#include "model/grammar/mask.h"
 #include "server/engine/event.h"
 #include "server/engine/job_state.h"
-
-/* 2 MiB at 65,536 tokens: places of a grammar come back again and again. */
-#define N_MASKS 256u
 
 /* Text of one token, and of an end that has an unfinished character and a
  * stop string's beginning to let go. */
 static size_t raw_room(const struct engine_model *model)
 {
     return DETOK_ROOM(model->max_token_bytes);
-}
-
-static int init_masks(struct emitter *em, struct err *err)
-{
-    const struct mask_vocab *v = em->model->mask_vocab;
-    if (v == NULL)
-        return 0;
-    em->allowed = mem_calloc(mask_vocab_n_words(v), sizeof *em->allowed);
-    if (em->allowed == NULL)
-        return err_nomem(err, "the engine's masks");
-    return masker_new(&em->masker, v, N_MASKS, err);
 }
 
 int emitter_init(struct emitter *em, const struct engine_model *model,
@@ -46,7 +31,7 @@ int emitter_init(struct emitter *em, const struct engine_model *model,
     }
     int rc = sampler_new(&em->sampler, model->n_vocab, err);
     if (rc == 0)
-        rc = init_masks(em, err);
+        rc = binder_init(&em->binder, model, err);
     if (rc != 0)
         emitter_deinit(em);
     return rc;
@@ -57,8 +42,7 @@ void emitter_deinit(struct emitter *em)
     mem_free(em->raw);
     mem_free(em->text);
     sampler_free(em->sampler);
-    masker_free(em->masker);
-    mem_free(em->allowed);
+    binder_deinit(&em->binder);
     memset(em, 0, sizeof *em);
 }
 
@@ -196,160 +180,39 @@ static void tell_token(struct emitter *em, struct sequence *seq,
         finish_with_rest(em, seq, FINISH_LENGTH, TOKEN_NONE);
 }
 
-/* ---- a reply that is bound to a grammar ------------------------------- */
-
-/* The token that the model itself would rather say than any other. */
-static token_id likeliest(const struct emitter *em, const float *logits)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < em->model->n_vocab; i++)
-        if (logits[i] > logits[best])
-            best = i;
-    return (token_id)best;
-}
-
-static void allow_only(struct emitter *em, token_id id)
-{
-    size_t n = mask_vocab_n_words(em->model->mask_vocab);
-    memset(em->allowed, 0, n * sizeof *em->allowed);
-    em->allowed[(uint32_t)id / 32] = 1u << (uint32_t)id % 32;
-}
-
-static bool is_space(const struct emitter *em, token_id id)
-{
-    size_t n;
-    const char *bytes = em->model->token_bytes(em->model->ctx, id, &n);
-    for (size_t i = 0; i < n; i++)
-        if (bytes[i] != '\n' && bytes[i] != ' ')
-            return false;
-    return n > 0;
-}
-
-/* What the model would rather say than an answer, where it may: a thought, a
- * call, or the white space between the two, once.  Or TOKEN_NONE. */
-static token_id rather(const struct emitter *em, const struct sequence *seq,
-                       const float *logits)
-{
-    const struct job *job = seq->job;
-    if (seq->bound != BOUND_START && seq->bound != BOUND_ANSWER)
-        return TOKEN_NONE;
-    token_id id = likeliest(em, logits);
-    bool thinks = seq->bound == BOUND_START && id == job->think_start;
-    bool calls = id == job->call_start;
-    bool spaces =
-        seq->bound == BOUND_ANSWER && seq->n_output > 0 &&
-        job->call_start != TOKEN_NONE &&
-        seq->tokens[job->n_prompt + seq->n_output - 1] == job->think_end &&
-        is_space(em, id);
-    return thinks || calls || spaces ? id : TOKEN_NONE;
-}
-
-/* Before a draw: what may be drawn, NULL for anything but an end, in *allowed.
- * A model that wants to think or to call first may; one that would end in its
- * thought closes it instead.  False when the reply has come to its end, or
- * cannot go on. */
-static bool bind_draw(struct emitter *em, struct sequence *seq,
-                      const float *logits, const uint32_t **allowed)
-{
-    const struct job *job = seq->job;
-    struct err err = {0};
-    *allowed = seq->bound == BOUND_NO_MORE ? NULL : em->allowed;
-    if (seq->bound == BOUND_NO_MORE)
-        return true;
-    if (seq->bound == BOUND_THOUGHT) {
-        if (holds(job->stop_ids, job->n_stop_ids, likeliest(em, logits)))
-            allow_only(em, job->think_end);
-        else
-            *allowed = NULL;
-        return true;
-    }
-    token_id first = rather(em, seq, logits);
-    if (first != TOKEN_NONE) {
-        allow_only(em, first);
-        return true;
-    }
-    if (mask_fill(em->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
-                  em->allowed) > 0)
-        return true;
-    if (matcher_may_end(seq->matcher)) {
-        finish_with_rest(em, seq, FINISH_STOP, TOKEN_NONE);
-        return false;
-    }
-    err_set(&err, ERR_INTERNAL,
-            "no token of the vocabulary goes on with what the grammar asks");
-    emit_error(seq, &err);
-    return false;
-}
-
-/* Stop ids are drawn neither before min_tokens, except where only the end is
- * left, nor in a thought of which the answer is still to come. */
-static bool bans_ends(const struct sequence *seq)
-{
-    if (seq->matcher != NULL && seq->bound == BOUND_THOUGHT)
-        return true;
-    return seq->n_output < seq->job->min_tokens &&
-           !(seq->matcher != NULL && matcher_must_end(seq->matcher));
-}
-
-/* Follows the token just drawn, which was allowed; false if the grammar did not
- * take it, which is a bug of the mask. */
-static bool follow(struct emitter *em, struct sequence *seq, token_id id)
-{
-    const struct job *job = seq->job;
-    const bool open = seq->bound == BOUND_START || seq->bound == BOUND_ANSWER;
-    size_t n;
-    const char *bytes = em->model->token_bytes(em->model->ctx, id, &n);
-    if (seq->bound == BOUND_NO_MORE)
-        return true;
-    if (seq->bound == BOUND_THOUGHT) {
-        if (id == job->think_end)
-            seq->bound = BOUND_ANSWER;
-        return true;
-    }
-    if (open && id == job->think_start) {
-        seq->bound = BOUND_THOUGHT;
-        return true;
-    }
-    if (open && id == job->call_start) {
-        seq->bound = BOUND_NO_MORE;
-        return true;
-    }
-    if (seq->bound == BOUND_ANSWER && is_space(em, id) &&
-        !matcher_allows(seq->matcher, bytes, n))
-        return true;
-    seq->bound = BOUND_TEXT;
-    return matcher_accept(seq->matcher, bytes, n);
-}
-
-/* ---- a draw ----------------------------------------------------------- */
-
 void emit_token(struct emitter *em, struct sequence *seq, float *logits)
 {
     const struct job *job = seq->job;
-    const uint32_t *allowed = NULL;
-    if (seq->matcher != NULL && !bind_draw(em, seq, logits, &allowed))
-        return;
-    const struct sample_context context = {
+    struct sample_context context = {
         .params = &job->params,
         .prompt = job->prompt,
         .n_prompt = job->n_prompt,
         .output = seq->tokens + job->n_prompt,
         .n_output = seq->n_output,
         .banned = job->stop_ids,
-        .n_banned = bans_ends(seq) ? job->n_stop_ids : 0,
-        .allowed = allowed,
+        .n_banned = seq->n_output < job->min_tokens ? job->n_stop_ids : 0,
         .choice = seq->choice,
     };
     struct sampled drawn;
     struct err err = {0};
-    if (sampler_draw(em->sampler, logits, &context, &drawn, &err) != 0) {
+    int rc = seq->matcher != NULL
+                 ? bind_draw(&em->binder, seq, logits, &context, &err)
+                 : 0;
+    if (rc > 0) {
+        finish_with_rest(em, seq, FINISH_STOP, TOKEN_NONE);
+        return;
+    }
+    if (rc == 0)
+        rc = sampler_draw(em->sampler, logits, &context, &drawn, &err);
+    if (rc != 0) {
         emit_error(seq, &err);
         return;
     }
     seq->tokens[job->n_prompt + seq->n_output++] = drawn.token;
     if (holds(job->stop_ids, job->n_stop_ids, drawn.token)) {
         finish_with_rest(em, seq, FINISH_STOP, drawn.token);
-    } else if (seq->matcher != NULL && !follow(em, seq, drawn.token)) {
+    } else if (seq->matcher != NULL &&
+               !bind_follow(&em->binder, seq, drawn.token)) {
         err_set(&err, ERR_INTERNAL, "token %d is none the grammar takes",
                 drawn.token);
         emit_error(seq, &err);

@@ -13,18 +13,16 @@
 
 #include "model/base/err.h"
 #include "model/sample/sampler.h"
+#include "server/engine/bind.h"
 #include "server/engine/engine.h"
 #include "server/engine/sequence.h"
-
-struct masker;
 
 struct emitter {
     const struct engine_model *model; /* borrowed */
     struct sampler *sampler;          /* owned */
-    struct masker *masker;            /* owned; NULL without a mask_vocab */
-    uint32_t *allowed;                /* owned; the mask of one draw */
-    char *raw;                        /* owned; text before the stop strings */
-    char *text;                       /* owned; text as it is told */
+    struct binder binder;
+    char *raw;  /* owned; text before the stop strings */
+    char *text; /* owned; text as it is told */
 };
 
 int emitter_init(struct emitter *em, const struct engine_model *model,

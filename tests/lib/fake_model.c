@@ -10,6 +10,7 @@
 #include "model/cache/conv_state.h"
 #include "model/cache/kv_pool.h"
 #include "model/forward/batch.h"
+#include "model/grammar/mask.h"
 #include "model/weights/hparams.h"
 
 static token_id *kept_at(struct fake_model *m, const struct cache_seq *seq,
@@ -138,6 +139,14 @@ static bool is_special(void *ctx, token_id id)
     return id == FAKE_EOS || id == FAKE_HEAR;
 }
 
+static const char *text_bytes(void *user, token_id id, size_t *n)
+{
+    const char *bytes = token_bytes(user, id, n);
+    if (is_special(user, id))
+        *n = 0;
+    return bytes;
+}
+
 void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
                      uint32_t ctx_tokens)
 {
@@ -163,8 +172,10 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
                                  .max_token_bytes = 8,
                                  .n_replay = FAKE_REPLAY,
                              }};
-    if (cache_new(&m->face.cache, &hp, KV_F16, n_blocks, n_slots, NULL) != 0)
+    if (cache_new(&m->face.cache, &hp, KV_F16, n_blocks, n_slots, NULL) != 0 ||
+        mask_vocab_new(&m->mask_vocab, FAKE_N_VOCAB, text_bytes, m, NULL) != 0)
         abort();
+    m->face.mask_vocab = m->mask_vocab;
 }
 
 void fake_model_deinit(struct fake_model *m)
@@ -174,4 +185,5 @@ void fake_model_deinit(struct fake_model *m)
     assert(cache_free_slots(m->face.cache) == cache_total_slots(m->face.cache));
     assert(cache_validate(m->face.cache));
     cache_free(m->face.cache);
+    mask_vocab_free(m->mask_vocab);
 }

@@ -28,7 +28,8 @@
 #define FAKE_LOOP_TOKENS 7u
 
 struct fake_model {
-    struct engine_model face; /* give this to engine_new_with */
+    struct engine_model face;      /* give this to engine_new_with */
+    struct mask_vocab *mask_vocab; /* owned; all tokens but special ones */
 };
 
 /* Aborts the test when memory is short. */

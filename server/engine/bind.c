@@ -1,0 +1,148 @@
+/* bind.c -- see bind.h. */
+#include "server/engine/bind.h"
+
+#include <string.h>
+
+#include "model/base/alloc.h"
+#include "model/grammar/mask.h"
+#include "model/grammar/matcher.h"
+
+/* 2 MiB at 65,536 tokens: places of a grammar come back again and again. */
+#define N_MASKS 256u
+
+int binder_init(struct binder *b, const struct engine_model *model,
+                struct err *err)
+{
+    const struct mask_vocab *v = model->mask_vocab;
+    *b = (struct binder){.model = model};
+    if (v == NULL)
+        return 0;
+    b->allowed = mem_calloc(mask_vocab_n_words(v), sizeof *b->allowed);
+    int rc = b->allowed != NULL ? masker_new(&b->masker, v, N_MASKS, err)
+                                : err_nomem(err, "the engine's masks");
+    if (rc != 0)
+        binder_deinit(b);
+    return rc;
+}
+
+void binder_deinit(struct binder *b)
+{
+    masker_free(b->masker);
+    mem_free(b->allowed);
+    *b = (struct binder){0};
+}
+
+/* The token that the model itself would rather say than any other. */
+static token_id likeliest(const struct binder *b, const float *logits)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < b->model->n_vocab; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return (token_id)best;
+}
+
+static void allow_only(struct binder *b, token_id id)
+{
+    size_t n = mask_vocab_n_words(b->model->mask_vocab);
+    memset(b->allowed, 0, n * sizeof *b->allowed);
+    b->allowed[(uint32_t)id / 32] = 1u << (uint32_t)id % 32;
+}
+
+static bool is_space(const struct binder *b, token_id id)
+{
+    size_t n;
+    const char *bytes = b->model->token_bytes(b->model->ctx, id, &n);
+    for (size_t i = 0; i < n; i++)
+        if (bytes[i] != '\n' && bytes[i] != ' ')
+            return false;
+    return n > 0;
+}
+
+static bool ends_reply(const struct job *job, token_id id)
+{
+    for (uint32_t i = 0; i < job->n_stop_ids; i++)
+        if (job->stop_ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Whether the model, which would rather say `id` than an answer, may: a
+ * thought, a call, or the white space between the two, once. */
+static bool may_first(const struct binder *b, const struct sequence *seq,
+                      token_id id)
+{
+    const struct job *job = seq->job;
+    bool calls = job->call_start != TOKEN_NONE;
+    if (calls && id == job->call_start)
+        return true;
+    if (seq->bound == BOUND_START)
+        return job->think_start != TOKEN_NONE && id == job->think_start;
+    return calls && seq->n_output > 0 &&
+           seq->tokens[job->n_prompt + seq->n_output - 1] == job->think_end &&
+           is_space(b, id);
+}
+
+int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
+              struct sample_context *context, struct err *err)
+{
+    const struct job *job = seq->job;
+    const bool thinks = seq->bound == BOUND_THOUGHT;
+    if (seq->bound == BOUND_NO_MORE)
+        return 0;
+    context->allowed = b->allowed;
+    if (thinks || seq->bound == BOUND_START || seq->bound == BOUND_ANSWER) {
+        token_id id = likeliest(b, logits);
+        if (thinks) {
+            /* Where it would end in its thought, it closes that instead. */
+            context->n_banned = job->n_stop_ids;
+            if (ends_reply(job, id))
+                allow_only(b, job->think_end);
+            else
+                context->allowed = NULL;
+            return 0;
+        }
+        if (may_first(b, seq, id)) {
+            allow_only(b, id);
+            return 0;
+        }
+    }
+    if (matcher_must_end(seq->matcher))
+        context->n_banned = 0; /* min_tokens cannot have more */
+    if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
+                  b->allowed) > 0)
+        return 0;
+    if (matcher_may_end(seq->matcher))
+        return 1;
+    return err_set(err, ERR_INTERNAL,
+                   "no token of the vocabulary goes on with what the grammar "
+                   "asks");
+}
+
+bool bind_follow(const struct binder *b, struct sequence *seq, token_id id)
+{
+    const struct job *job = seq->job;
+    const bool open = seq->bound == BOUND_START || seq->bound == BOUND_ANSWER;
+    size_t n;
+    const char *bytes = b->model->token_bytes(b->model->ctx, id, &n);
+    if (seq->bound == BOUND_NO_MORE)
+        return true;
+    if (seq->bound == BOUND_THOUGHT) {
+        if (id == job->think_end)
+            seq->bound = BOUND_ANSWER;
+        return true;
+    }
+    if (open && id == job->think_start) {
+        seq->bound = BOUND_THOUGHT;
+        return true;
+    }
+    if (open && id == job->call_start) {
+        seq->bound = BOUND_NO_MORE;
+        return true;
+    }
+    if (seq->bound == BOUND_ANSWER && is_space(b, id) &&
+        !matcher_allows(seq->matcher, bytes, n))
+        return true;
+    seq->bound = BOUND_TEXT;
+    return matcher_accept(seq->matcher, bytes, n);
+}

@@ -1,0 +1,246 @@
+/* test_bind.c -- replies held to a grammar, over a model without
+ * weights. */
+#include "tests/lib/test.h"
+
+#include <regex.h>
+
+#include "model/grammar/regex.h"
+#include "tests/lib/engine_rig.h"
+
+static const struct engine_options roomy = {
+    .max_sequences = 4,
+    .max_queue = 8,
+    .max_step_tokens = 64,
+    .max_logit_rows = 16,
+    .n_draft = 8,
+};
+
+static struct grammar *grammar_of(const char *pattern)
+{
+    struct grammar *g;
+    assert_int_equal(grammar_from_regex(&g, pattern, strlen(pattern), NULL), 0);
+    return g;
+}
+
+/* Hot, from a prompt that says little. */
+static struct job *held_job(const char *pattern, uint64_t seed)
+{
+    struct job *job = rig_counting_job(FAKE_A, 40);
+    const token_id prompt[2] = {10, 11};
+    job->prompt = arena_dup(job->arena, prompt, sizeof prompt);
+    job->params.temperature = 1;
+    job->params.seed = seed;
+    job->grammar = grammar_of(pattern);
+    return job;
+}
+
+static void expect_match(const struct heard *h, const char *pattern)
+{
+    char whole[128], text[RIG_TEXT + 1];
+    regex_t re;
+    snprintf(whole, sizeof whole, "^(%s)$", pattern);
+    snprintf(text, sizeof text, "%.*s", (int)h->n_text, h->text);
+    assert_int_equal(regcomp(&re, whole, REG_EXTENDED | REG_NOSUB), 0);
+    if (regexec(&re, text, 0, NULL, 0) != 0)
+        fail_msg("\"%s\" is not %s", text, pattern);
+    regfree(&re);
+}
+
+TEST(what_has_ended_has_the_form)
+{
+    UNUSED_STATE;
+    static const char *const forms[] = {"[a-f]{3,9}", "x(y|z--)*q", "no|nono"};
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    uint32_t n_ended = 0;
+    for (uint32_t t = 0; t < 60; t++) {
+        struct job *job = held_job(forms[t % 3], t);
+        job->n_choices = 1 + t % 3;
+        const uint32_t n = job->n_choices;
+        rig_say(&rig, &call, job);
+        for (uint32_t i = 0; i < n; i++) {
+            const struct heard *h = &call.heard[i];
+            assert_int_equal(h->end, EVENT_FINISH);
+            if (h->finish != FINISH_STOP)
+                continue;
+            assert_int_equal(h->stop_token, FAKE_EOS);
+            expect_match(h, forms[t % 3]);
+            n_ended++;
+        }
+    }
+    assert_true(n_ended > 80);
+    rig_deinit(&rig);
+}
+
+TEST(without_an_eos_it_ends_where_nothing_can_follow)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t max = 5; max <= 9; max++) {
+        struct job *job = held_job("ab[x-z]{4}", max);
+        job->n_stop_ids = 0;
+        job->max_tokens = max;
+        const struct heard *h = rig_say(&rig, &call, job);
+        assert_int_equal(h->finish, max < 7 ? FINISH_LENGTH : FINISH_STOP);
+        assert_int_equal(h->stop_token, TOKEN_NONE);
+        assert_int_equal(h->n_completion, max < 6 ? max : 6);
+    }
+    rig_deinit(&rig);
+}
+
+TEST(min_tokens_give_way_where_only_the_end_is_left)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    struct job *job = held_job("abc", 1);
+    job->min_tokens = 30;
+    const struct heard *h = rig_say(&rig, &call, job);
+    assert_int_equal(h->finish, FINISH_STOP);
+    expect_match(h, "abc");
+    rig_deinit(&rig);
+}
+
+enum { THINK = FAKE_A + 25, END = FAKE_A + 24, CALL = FAKE_A + 23 };
+
+static struct job *open_job(uint64_t seed)
+{
+    struct job *job = held_job("k+", seed);
+    token_id *prompt = arena_dup(job->arena, job->prompt, 2 * sizeof *prompt);
+    prompt[1] = (token_id)(5 + seed % 50); /* FAKE_POISON is 2 */
+    job->prompt = prompt;
+    job->max_tokens = 300;
+    job->think_start = THINK;
+    job->think_end = END;
+    return job;
+}
+
+TEST(thoughts_are_free_but_for_their_end)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    uint32_t n_stopped = 0;
+    for (uint32_t t = 0; t < 60; t++) {
+        struct job *job = open_job(t);
+        job->in_thought = true;
+        const struct heard *h = rig_say(&rig, &call, job);
+        bool thinks = true;
+        for (uint32_t i = 0; i < h->n_tokens; i++) {
+            assert_int_not_equal(h->tokens[i], FAKE_EOS);
+            if (!thinks)
+                assert_int_equal(h->tokens[i], FAKE_A + 10);
+            thinks = thinks && h->tokens[i] != END;
+        }
+        n_stopped += h->finish == FINISH_STOP;
+        assert_true(h->finish == FINISH_LENGTH || !thinks);
+    }
+    assert_true(n_stopped > 40);
+    rig_deinit(&rig);
+}
+
+/* With each of 60 prompts the model would rather begin with some token: made a
+ * marker, that one is taken, and otherwise the form begins at once. */
+TEST(a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 60; t++) {
+        struct job *job = open_job(t);
+        job->params.temperature = 0;
+        grammar_unref(job->grammar);
+        job->grammar = NULL;
+        job->max_tokens = 1;
+        job->n_stop_ids = 0;
+        token_id first = rig_say(&rig, &call, job)->tokens[0];
+
+        job = open_job(t);
+        job->think_start = first;
+        const struct heard *h = rig_say(&rig, &call, job);
+        assert_int_equal(h->tokens[0], first);
+        for (uint32_t i = 1; i < h->n_tokens && h->tokens[i - 1] != END; i++)
+            assert_int_not_equal(h->tokens[i], FAKE_EOS);
+
+        job = open_job(t);
+        job->call_start = first;
+        job->params.temperature = 0;
+        h = rig_say(&rig, &call, job);
+        assert_int_equal(h->tokens[0], first);
+
+        job = open_job(t);
+        job->think_start = (first + 1) % 20 + FAKE_A;
+        if (job->think_start == first)
+            job->think_start = FAKE_A + 22;
+        job->call_start = CALL == first ? FAKE_A + 21 : CALL;
+        h = rig_say(&rig, &call, job);
+        for (uint32_t i = 0; i < h->n_tokens; i++)
+            assert_int_equal(h->tokens[i], FAKE_A + 10);
+    }
+    rig_deinit(&rig);
+}
+
+TEST(preempted_it_says_the_same)
+{
+    UNUSED_STATE;
+    static struct call calls[4], tight[4];
+    static const uint32_t blocks[2] = {60, 5};
+    for (unsigned pass = 0; pass < 2; pass++) {
+        struct call *c = pass == 0 ? calls : tight;
+        struct rig rig;
+        rig_init(&rig, blocks[pass], &roomy);
+        for (uint32_t i = 0; i < 4; i++) {
+            struct job *job = held_job("([a-m]{2}n)+", i);
+            job->max_tokens = 50;
+            job->n_stop_ids = 0;
+            rig_call(&c[i], job);
+            rig_submit(&rig, &c[i]);
+        }
+        rig_wait_for(&rig, c, 4);
+        for (uint32_t i = 0; i < 4; i++) {
+            job_release(c[i].job);
+            assert_int_equal(c[i].heard[0].n_tokens, 50);
+        }
+        rig_wait_idle(&rig);
+        assert_int_equal(engine_stats(rig.engine).preemptions > 0, pass == 1);
+        rig_deinit(&rig);
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        assert_memory_equal(calls[i].heard[0].tokens, tight[i].heard[0].tokens,
+                            50 * sizeof(token_id));
+}
+
+TEST(a_vocabulary_that_cannot_go_on_is_an_error)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    struct job *job = held_job("ab[0-9]", 1); /* it has no digit */
+    const struct heard *h = rig_say(&rig, &call, job);
+    assert_int_equal(h->end, EVENT_ERROR);
+    assert_int_equal(h->error, ERR_INTERNAL);
+    assert_int_equal(h->n_tokens, 2);
+    rig_deinit(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_has_ended_has_the_form),
+        cmocka_unit_test(without_an_eos_it_ends_where_nothing_can_follow),
+        cmocka_unit_test(min_tokens_give_way_where_only_the_end_is_left),
+        cmocka_unit_test(thoughts_are_free_but_for_their_end),
+        cmocka_unit_test(
+            a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather),
+        cmocka_unit_test(preempted_it_says_the_same),
+        cmocka_unit_test(a_vocabulary_that_cannot_go_on_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
