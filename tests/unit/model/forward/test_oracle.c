@@ -3,7 +3,6 @@
  * all rows or for few. */
 #include "tests/lib/test.h"
 
-#include <dirent.h>
 #include <math.h>
 
 #include "model/base/alloc.h"
@@ -14,6 +13,7 @@
 #include "model/weights/gguf.h"
 #include "model/weights/hparams_gguf.h"
 #include "model/weights/weights.h"
+#include "tests/lib/checkpoints.h"
 
 #define DEMO "model/demo"
 #define GGUF_FILE "tests/oracle/gguf/mixed"
@@ -452,28 +452,25 @@ TEST(quantised_weights_compute_as_decoded_ones_in_transformers)
     mem_free(cases);
 }
 
+struct asked {
+    const char *isa;
+    enum kv_format format;
+};
+
+static void check_checkpoint(void *user, const char *path, const char *golden,
+                             uint32_t number)
+{
+    const struct asked *a = user;
+    struct expected *cases = new_cases();
+    (void)number;
+    print_message("%s\n", path);
+    check_cases(path, a->isa, a->format, cases, read_golden(cases, golden));
+    mem_free(cases);
+}
+
 static void check_checkpoints(const char *isa, enum kv_format format)
 {
-    DIR *dir = opendir(CHECKPOINTS);
-    assert_non_null(dir);
-    uint32_t n_seen = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
-        char path[512], golden[600];
-        snprintf(path, sizeof path, CHECKPOINTS "/%s", entry->d_name);
-        snprintf(golden, sizeof golden, "%s/golden.json", path);
-        FILE *f = fopen(golden, "r");
-        if (f == NULL)
-            continue;
-        fclose(f);
-        struct expected *cases = new_cases();
-        print_message("%s\n", path);
-        check_cases(path, isa, format, cases, read_golden(cases, golden));
-        mem_free(cases);
-        n_seen++;
-    }
-    closedir(dir);
-    assert_true(n_seen >= 10);
+    each_checkpoint(check_checkpoint, &(struct asked){isa, format});
 }
 
 TEST(checkpoints_compute_as_in_transformers_with_reference_kernels)

@@ -3,7 +3,6 @@
  * against the same tokens without drafts. */
 #include "tests/lib/test.h"
 
-#include <dirent.h>
 #include <math.h>
 
 #include "model/base/alloc.h"
@@ -11,8 +10,8 @@
 #include "model/forward/forward.h"
 #include "model/model.h"
 #include "model/sample/rng.h"
+#include "tests/lib/checkpoints.h"
 
-#define CHECKPOINTS "tests/oracle/checkpoints"
 #define N_BEFORE 45u
 #define N_DRAFT 7u
 #define N_AFTER 6u
@@ -172,26 +171,17 @@ static void check_model(const char *path, uint32_t n_threads)
     bed_deinit(&b);
 }
 
+static void check_checkpoint(void *user, const char *path, const char *golden,
+                             uint32_t number)
+{
+    (void)user, (void)golden, (void)number;
+    check_model(path, 1);
+}
+
 TEST(a_draft_taken_back_to_any_length_leaves_no_trace)
 {
     UNUSED_STATE;
-    DIR *dir = opendir(CHECKPOINTS);
-    assert_non_null(dir);
-    uint32_t n_seen = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
-        char path[512], golden[600];
-        snprintf(path, sizeof path, CHECKPOINTS "/%s", entry->d_name);
-        snprintf(golden, sizeof golden, "%s/golden.json", path);
-        FILE *f = fopen(golden, "r");
-        if (f == NULL)
-            continue;
-        fclose(f);
-        check_model(path, 1);
-        n_seen++;
-    }
-    closedir(dir);
-    assert_true(n_seen >= 10);
+    each_checkpoint(check_checkpoint, NULL);
     check_model("model/demo", 2);
 }
 

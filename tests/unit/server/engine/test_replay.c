@@ -7,14 +7,13 @@
  * LFMD_REPLAY_CASES=1000 runs so many cases of each instead of few. */
 #include "tests/lib/test.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 
 #include "model/model.h"
 #include "model/sample/rng.h"
+#include "tests/lib/checkpoints.h"
 #include "tests/lib/engine_rig.h"
 
-#define CHECKPOINTS "tests/oracle/checkpoints"
 #define MAX_CASES 1000u
 #define MAX_PROMPT 200u
 #define MAX_REPLY 70u /* goes over two ends of blocks at least */
@@ -175,25 +174,22 @@ static void check_model(const char *path, const char *cache_type,
         say_with_few_blocks(path, &options, block_bytes, n_cases);
 }
 
+struct asked {
+    const char *cache_type;
+    uint32_t n_cases;
+};
+
+static void check_checkpoint(void *user, const char *path, const char *golden,
+                             uint32_t number)
+{
+    const struct asked *a = user;
+    (void)golden, (void)number;
+    check_model(path, a->cache_type, NULL, a->n_cases);
+}
+
 static void check_checkpoints(const char *cache_type, uint32_t n_cases)
 {
-    DIR *dir = opendir(CHECKPOINTS);
-    assert_non_null(dir);
-    uint32_t n_seen = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
-        char path[512], golden[600];
-        snprintf(path, sizeof path, CHECKPOINTS "/%s", entry->d_name);
-        snprintf(golden, sizeof golden, "%s/golden.json", path);
-        FILE *f = fopen(golden, "r");
-        if (f == NULL)
-            continue;
-        fclose(f);
-        check_model(path, cache_type, NULL, n_cases);
-        n_seen++;
-    }
-    closedir(dir);
-    assert_true(n_seen >= 10);
+    each_checkpoint(check_checkpoint, &(struct asked){cache_type, n_cases});
 }
 
 TEST(on_every_checkpoint_the_reply_is_the_cold_one)

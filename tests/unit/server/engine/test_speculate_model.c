@@ -7,16 +7,15 @@
  * day. */
 #include "tests/lib/test.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 
 #include "model/base/buf.h"
 #include "model/base/metrics.h"
 #include "model/model.h"
 #include "model/sample/rng.h"
+#include "tests/lib/checkpoints.h"
 #include "tests/lib/engine_rig.h"
 
-#define CHECKPOINTS "tests/oracle/checkpoints"
 #define DAILY_CASES 24u
 #define MAX_CASES 1000u
 #define MAX_PROMPT 160u
@@ -204,26 +203,17 @@ static void check_model(const char *path, const char *cache_type,
     assert_true(n_accepted > 0);
 }
 
+static void check_checkpoint(void *user, const char *path, const char *golden,
+                             uint32_t number)
+{
+    (void)user, (void)golden;
+    check_model(path, number % 2 == 0 ? "f32" : "f16", NULL);
+}
+
 TEST(on_every_checkpoint_the_reply_is_the_one_without)
 {
     UNUSED_STATE;
-    DIR *dir = opendir(CHECKPOINTS);
-    assert_non_null(dir);
-    uint32_t n_seen = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
-        char path[512], golden[600];
-        snprintf(path, sizeof path, CHECKPOINTS "/%s", entry->d_name);
-        snprintf(golden, sizeof golden, "%s/golden.json", path);
-        FILE *f = fopen(golden, "r");
-        if (f == NULL)
-            continue;
-        fclose(f);
-        check_model(path, n_seen % 2 == 0 ? "f32" : "f16", NULL);
-        n_seen++;
-    }
-    closedir(dir);
-    assert_true(n_seen >= 10);
+    each_checkpoint(check_checkpoint, NULL);
 }
 
 TEST(on_the_demo_too_with_its_weights_and_with_quantised_ones)
