@@ -191,7 +191,7 @@ fuzz: ## fuzz every parser for FUZZ_SECONDS each (needs clang)
 	    $(CLANG) -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -I. -mavx2 -mfma -mf16c \
 	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	        tests/fuzz/fuzz_$$t.c $(src_api) $(src_server) $(src_model) \
-	        $(src_testlib) -o build/fuzz/$$t $(LIBS) -pthread && \
+	        $(src_testlib) -o build/fuzz/$$t $(LIBS) -lcmocka -pthread && \
 	    mkdir -p build/fuzz/corpus-$$t && \
 	    build/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 \
 	        build/fuzz/corpus-$$t $$(ls -d tests/fuzz/corpus/$$t 2>/dev/null) \

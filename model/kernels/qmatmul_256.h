@@ -11,6 +11,7 @@
 
 #include "model/kernels/kernels.h"
 #include "model/kernels/qmatmul_formats.h"
+#include "model/kernels/qmatmul_panels.h"
 #include "model/kernels/simd_avx2.h"
 
 #define MAX_TOKENS 4u
@@ -151,15 +152,6 @@ ALWAYS_INLINE __m256 add_block(__m256 acc, const __m256i dots[2],
     return acc;
 }
 
-struct job {
-    float *y;
-    size_t ldy;
-    const struct q8_block *x;
-    const uint32_t *rows;
-    uint32_t m, n_blocks;
-    size_t scale_bytes;
-};
-
 /* Rows [r, r + 8) of a panel against `tokens` tokens.  With `fetch` the same
  * place of the next panel is asked for meanwhile. */
 ALWAYS_INLINE void tile(__m256 acc[MAX_TOKENS], const struct job *j,
@@ -242,28 +234,5 @@ ALWAYS_INLINE void panel_product(const struct job *j, const uint8_t *panel,
     if (t < j->m)
         tokens_of_panel(j, panel, y, t, n, f, 1);
 }
-
-#define DEFINE_FOR(name, suffix, bits, scales, zero)                      \
-    static void qmatmul_##suffix(                                         \
-        float *restrict y, size_t ldy, const struct q8_block *restrict x, \
-        const uint32_t *restrict rows, const void *restrict panels,       \
-        uint32_t m, uint32_t n, uint32_t n_blocks)                        \
-    {                                                                     \
-        static const struct panel_format f = {bits, scales, zero};        \
-        const uint32_t cols = n_blocks * PANEL_BLOCK;                     \
-        const uint8_t *panel = panels;                                    \
-        const size_t each = panel_bytes(DTYPE_##name, cols);              \
-        struct job j = {y,                                                \
-                        ldy,                                              \
-                        x,                                                \
-                        rows,                                             \
-                        m,                                                \
-                        n_blocks,                                         \
-                        panel_scale_bytes(DTYPE_##name, cols)};           \
-                                                                          \
-        for (uint32_t r = 0; r < n; r += PANEL_ROWS, panel += each)       \
-            panel_product(&j, panel, y + r,                               \
-                          n - r < PANEL_ROWS ? n - r : PANEL_ROWS, f);    \
-    }
 
 #endif

@@ -10,6 +10,7 @@
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #include "model/kernels/qmatmul_formats.h"
+#include "model/kernels/qmatmul_panels.h"
 #include "model/kernels/simd_avx2.h"
 #include "model/kernels/widen.h"
 
@@ -225,15 +226,6 @@ ALWAYS_INLINE void tile(__m512 acc[MAX_TOKENS], const uint8_t *panel,
     }
 }
 
-struct job {
-    float *y;
-    size_t ldy;
-    const struct q8_block *x;
-    const uint32_t *rows;
-    uint32_t m, n_blocks;
-    size_t scale_bytes;
-};
-
 /* Tokens [t0, t0 + tokens) of one panel of n <= 16 rows. */
 ALWAYS_INLINE void tokens_of_panel(const struct job *j, const uint8_t *panel,
                                    float *y, uint32_t t0, uint32_t n,
@@ -280,29 +272,6 @@ ALWAYS_INLINE void panel_product(const struct job *j, const uint8_t *panel,
 #undef REST
     }
 }
-
-#define DEFINE_FOR(name, suffix, bits, scales, zero)                      \
-    static void qmatmul_##suffix(                                         \
-        float *restrict y, size_t ldy, const struct q8_block *restrict x, \
-        const uint32_t *restrict rows, const void *restrict panels,       \
-        uint32_t m, uint32_t n, uint32_t n_blocks)                        \
-    {                                                                     \
-        static const struct panel_format f = {bits, scales, zero};        \
-        const uint32_t cols = n_blocks * PANEL_BLOCK;                     \
-        const uint8_t *panel = panels;                                    \
-        const size_t each = panel_bytes(DTYPE_##name, cols);              \
-        struct job j = {y,                                                \
-                        ldy,                                              \
-                        x,                                                \
-                        rows,                                             \
-                        m,                                                \
-                        n_blocks,                                         \
-                        panel_scale_bytes(DTYPE_##name, cols)};           \
-                                                                          \
-        for (uint32_t r = 0; r < n; r += PANEL_ROWS, panel += each)       \
-            panel_product(&j, panel, y + r,                               \
-                          n - r < PANEL_ROWS ? n - r : PANEL_ROWS, f);    \
-    }
 
 PANEL_FORMATS(DEFINE_FOR)
 
