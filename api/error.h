@@ -35,6 +35,9 @@ void error_write_status(struct buf *out, int status, const char *text);
  * short the body is a fixed one. */
 void error_reply(struct exchange *ex, const struct err *err);
 
+/* The same for what has only a status. */
+void error_reply_status(struct exchange *ex, int status, const char *text);
+
 /* The same with a Retry-After of so many seconds; 0: the class's own. */
 void error_reply_later(struct exchange *ex, const struct err *err,
                        uint32_t retry_s);
