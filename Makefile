@@ -80,6 +80,18 @@ $(B)/tests/kernels/%.o:      CFLAGS += -fno-tree-vectorize
 endif
 $(B)/server/main.o:          CFLAGS += -DLFMD_VERSION='"$(VERSION)"'
 
+# The document of /openapi.json as a C array.
+openapi     := $(B)/api/openapi_data
+$(openapi).c: api/openapi.json Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "api/openapi.h"'; echo 'const char openapi_json[] = {'; \
+	    sed 's/^ *//; s/@VERSION@/$(VERSION)/' $< | tr -d '\n' | od -An -v -tx1 | \
+	    sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; \
+	    echo 'const size_t openapi_n = sizeof openapi_json;'; } >$@.new
+	@mv $@.new $@
+$(openapi).o: $(openapi).c
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $<"
@@ -87,7 +99,7 @@ $(B)/%.o: %.c
 
 $(B)/libmodel.a:  $(call obj,$(src_model))
 $(B)/libserver.a: $(call obj,$(src_server))
-$(B)/libapi.a:    $(call obj,$(src_api))
+$(B)/libapi.a:    $(call obj,$(src_api)) $(openapi).o
 $(B)/libconfig.a: $(call obj,$(src_config))
 $(B)/libtest.a:   $(call obj,$(src_testlib))
 $(B)/lib%.a:
@@ -185,12 +197,12 @@ format: build/venv/ready ## rewrite the layout of every C file
 	$(V)/clang-format -i $(laid_out)
 
 FUZZ_SECONDS ?= 60
-fuzz: ## fuzz every parser for FUZZ_SECONDS each (needs clang)
+fuzz: $(openapi).c ## fuzz every parser for FUZZ_SECONDS each (needs clang)
 	@mkdir -p build/fuzz
 	@for t in $(fuzz); do \
 	    $(CLANG) -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -I. -mavx2 -mfma -mf16c \
 	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	        tests/fuzz/fuzz_$$t.c $(src_api) $(src_server) $(src_model) \
+	        tests/fuzz/fuzz_$$t.c $(src_api) $(openapi).c $(src_server) $(src_model) \
 	        $(src_testlib) -o build/fuzz/$$t $(LIBS) -lcmocka -pthread && \
 	    mkdir -p build/fuzz/corpus-$$t && \
 	    build/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 \

@@ -47,7 +47,7 @@ static bool names_sampling(const struct generation_defaults *g)
            g->has_min_p || g->has_repetition_penalty;
 }
 
-static struct sample_params model_defaults(const struct model *m)
+struct sample_params prepare_defaults(const struct model *m)
 {
     struct sample_params p = sample_params_neutral();
     const struct generation_defaults *g = &m->gen;
@@ -76,7 +76,7 @@ static struct sample_params model_defaults(const struct model *m)
 
 void prepare_describe_defaults(struct buf *out, const struct model *m)
 {
-    struct sample_params p = model_defaults(m);
+    struct sample_params p = prepare_defaults(m);
     buf_printf(out,
                "temperature %g, top_p %g, top_k %d, min_p %g, "
                "repetition_penalty %g (",
@@ -91,7 +91,7 @@ void prepare_describe_defaults(struct buf *out, const struct model *m)
 static struct sample_params settle(const struct model *m,
                                    const struct sampling_fields *f)
 {
-    struct sample_params p = model_defaults(m);
+    struct sample_params p = prepare_defaults(m);
     if (f->has & SAMPLING_TEMPERATURE)
         p.temperature = f->temperature;
     if (f->has & SAMPLING_TOP_P)
