@@ -45,10 +45,16 @@ static void write_object(struct buf *out, int status, const char *message,
     writer_end_object(&w);
 }
 
+/* By these words clients know that they must shorten the conversation. */
+static const char too_long[] = "prompt is too long";
+
 void messages_error_write(struct buf *out, const struct err *err)
 {
-    write_object(out, error_shape(err->class_)->status, err->text,
-                 err->param[0] != '\0' ? err->param : NULL);
+    struct err told = *err;
+    if (told.class_ == ERR_CONTEXT)
+        (void)err_wrap(&told, "%s", too_long);
+    write_object(out, error_shape(told.class_)->status, told.text,
+                 told.param[0] != '\0' ? told.param : NULL);
 }
 
 void messages_error_write_status(struct buf *out, int status,

@@ -1,11 +1,12 @@
-/* fuzz_request.c -- the bodies of both endpoints; what is accepted must keep
- * the promises of the headers. */
+/* fuzz_request.c -- the bodies of all endpoints that answer; what is accepted
+ * must keep the promises of the headers. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/messages_request.h"
 
 #define VOCAB 1000u
 
@@ -35,23 +36,38 @@ static void check_error(int rc, const struct err *err)
     require(strchr(err->text, '\n') == NULL);
 }
 
+static void check_chat(struct chat_request *r)
+{
+    check_sampling(&r->sampling);
+    require(json_array_size(r->messages) > 0);
+    for (size_t i = 0; i < json_array_size(r->messages); i++) {
+        const json_t *m = json_array_get(r->messages, i);
+        require(json_is_string(json_object_get(m, "role")));
+        require(json_is_string(json_object_get(m, "content")));
+    }
+    chat_request_deinit(r);
+}
+
 static void chat(const char *body, size_t n)
 {
     struct chat_request r;
     struct err err = {0};
     int rc = chat_request_parse(&r, body, n, VOCAB, 1u << 24, &err);
-    if (rc != 0) {
+    if (rc != 0)
         check_error(rc, &err);
-        return;
-    }
-    check_sampling(&r.sampling);
-    require(json_array_size(r.messages) > 0);
-    for (size_t i = 0; i < json_array_size(r.messages); i++) {
-        const json_t *m = json_array_get(r.messages, i);
-        require(json_is_string(json_object_get(m, "role")));
-        require(json_is_string(json_object_get(m, "content")));
-    }
-    chat_request_deinit(&r);
+    else
+        check_chat(&r);
+}
+
+static void messages(const char *body, size_t n, enum messages_use use)
+{
+    struct chat_request r;
+    struct err err = {0};
+    int rc = messages_request_parse(&r, body, n, VOCAB, 1u << 24, use, &err);
+    if (rc != 0)
+        check_error(rc, &err);
+    else
+        check_chat(&r);
 }
 
 static void completion(const char *body, size_t n)
@@ -74,5 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     chat((const char *)data, size);
     completion((const char *)data, size);
+    messages((const char *)data, size, MESSAGES_ANSWER);
+    messages((const char *)data, size, MESSAGES_COUNT);
     return 0;
 }

@@ -38,6 +38,14 @@ static const struct call calls[] = {
            "\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}"},
     {"/v1/completions", "{\"prompt\":[\"a\",\"b\"],\"temperature\":0,"
                         "\"max_tokens\":2,\"echo\":true,\"stop\":[\"zz\"]}"},
+    {"/v1/messages", "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
+                     "\"system\":\"s\",\"temperature\":0,\"max_tokens\":2}"},
+    {"/v1/messages",
+     "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+     "\"text\":\"Hi\"}]}],\"temperature\":0,\"max_tokens\":2,\"stream\":true,"
+     "\"tools\":[{\"name\":\"f\",\"input_schema\":{}}]}"},
+    {"/v1/messages/count_tokens",
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
 };
 #define N_CALLS (sizeof calls / sizeof *calls)
 
@@ -175,7 +183,8 @@ static void ask(const struct call *c, long fault)
 static bool is_whole(void)
 {
     if (strstr(f.answer, "text/event-stream") != NULL)
-        return strstr(f.answer, "[DONE]") != NULL;
+        return strstr(f.answer, "[DONE]") != NULL ||
+               strstr(f.answer, "event: message_stop") != NULL;
     return strstr(f.answer, "\"error\"") == NULL;
 }
 
