@@ -28,6 +28,11 @@ static void completions(struct exchange *ex, void *user)
     turn_begin(user, ex, &form_completion);
 }
 
+static void native(struct exchange *ex, void *user)
+{
+    turn_begin(user, ex, &form_native);
+}
+
 static void messages(struct exchange *ex, void *user)
 {
     turn_begin(user, ex, &form_messages);
@@ -42,6 +47,7 @@ static const struct route routes[] = {
     {"POST", "/chat/completions", chat, 0},
     {"POST", "/v1/completions", completions, 0},
     {"POST", "/completions", completions, 0},
+    {"POST", "/completion", native, 0},
     {"POST", "/v1/messages", messages, 0},
     {"POST", "/v1/messages/count_tokens", api_count_messages, 0},
     {"GET", "/v1/models", api_models, 0},
