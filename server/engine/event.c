@@ -12,7 +12,7 @@ struct record {
     int32_t stop_string;
     float logprob;
     uint32_t n_top, n_text;
-    uint32_t n_prompt, n_cached, n_completion;
+    uint32_t n_prompt, n_cached, n_completion, n_thought;
     struct top_logprob top[]; /* [n_top], then the text */
 };
 
@@ -51,6 +51,7 @@ bool event_write(struct ring *r, const struct job_event *e)
         .n_prompt = e->n_prompt,
         .n_cached = e->n_cached,
         .n_completion = e->n_completion,
+        .n_thought = e->n_thought,
     };
     if (e->n_top > 0)
         memcpy(rec->top, e->top, e->n_top * sizeof *e->top);
@@ -79,6 +80,7 @@ bool event_read(struct ring *r, struct job_event *e)
         .n_prompt = rec->n_prompt,
         .n_cached = rec->n_cached,
         .n_completion = rec->n_completion,
+        .n_thought = rec->n_thought,
         .text = "",
     };
     if (rec->kind == EVENT_ERROR) {
