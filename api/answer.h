@@ -44,6 +44,7 @@ struct choice {
     token_id stop_token;     /* one that the request named, or TOKEN_NONE */
     const char *stop_string; /* borrowed from the job, or NULL */
     uint32_t n_completion;
+    uint32_t n_thought; /* of those, see job.h */
 };
 
 struct answer {
@@ -54,6 +55,7 @@ struct answer {
     bool stream;
     bool want_logprobs;
     bool return_ids;
+    bool hide_thoughts;
     bool include_usage; /* streams: "usage" on every chunk, null so far */
     bool continuous_usage;
     bool tokens_as_ids;          /* completions: "token_id:7" for "token" */

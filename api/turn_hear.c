@@ -25,6 +25,7 @@ void turn_describe(struct turn *t)
     a->continuous_usage = f->continuous_usage;
     a->want_logprobs =
         chat ? t->chat.want_logprobs : t->completion.want_logprobs;
+    a->hide_thoughts = chat && t->chat.thinking.shown == THINKING_HIDDEN;
     a->tokens_as_ids = !chat && t->completion.tokens_as_ids;
 }
 
@@ -32,7 +33,8 @@ void turn_on_speech(void *user, enum speech_kind kind, const char *bytes,
                     size_t n)
 {
     struct choice *c = user;
-    parts_speech(&c->parts, kind, bytes, n);
+    if (kind != SPEECH_REASONING || !c->answer->hide_thoughts)
+        parts_speech(&c->parts, kind, bytes, n);
 }
 
 static int hear_text(struct turn *t, struct choice *c, const char *text,
@@ -103,6 +105,7 @@ int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
         t->answer.n_cached += e->n_cached;
     }
     c->n_completion = e->n_completion;
+    c->n_thought = e->n_thought;
     if (t->form->hear != NULL)
         t->form->hear(t, tj, c, e);
     if (e->kind == EVENT_TOKEN && t->answer.return_ids)
