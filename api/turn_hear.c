@@ -23,6 +23,7 @@ void turn_describe(struct turn *t)
     a->return_ids = f->return_token_ids;
     a->include_usage = f->include_usage;
     a->continuous_usage = f->continuous_usage;
+    a->timings_per_token = f->timings_per_token;
     a->want_logprobs =
         chat ? t->chat.want_logprobs : t->completion.want_logprobs;
     a->hide_thoughts = chat && t->chat.thinking.shown == THINKING_HIDDEN;
@@ -104,8 +105,11 @@ int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
         t->answer.n_prompt += e->n_prompt;
         t->answer.n_cached += e->n_cached;
     }
+    c->n_cached = e->n_cached;
     c->n_completion = e->n_completion;
     c->n_thought = e->n_thought;
+    c->prefill_us = e->prefill_us;
+    c->decode_us = e->decode_us;
     if (t->form->hear != NULL)
         t->form->hear(t, tj, c, e);
     if (e->kind == EVENT_TOKEN && t->answer.return_ids)

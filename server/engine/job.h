@@ -58,6 +58,8 @@ struct job_event {
     uint32_t n_cached;     /* prompt tokens that this choice never computed */
     uint32_t n_completion; /* tokens drawn so far, the stop token included */
     uint32_t n_thought;    /* of those, the ones of a thought and its markers */
+    uint64_t prefill_us;   /* from its first plan to its first token, or now */
+    uint64_t decode_us;    /* from its first token to now */
     struct err err;
 };
 
