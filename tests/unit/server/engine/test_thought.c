@@ -150,6 +150,34 @@ TEST(a_free_thought_is_counted_and_left_alone)
     rig_deinit(&rig);
 }
 
+TEST(a_call_ends_a_thought_that_was_never_closed)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < N_CASES; t++) {
+        struct job *job = hot_job(t);
+        job->in_thought = true;
+        job->params.temperature = 0;
+        const struct heard *h = rig_say(&rig, &call, job);
+        const token_id third = h->tokens[2];
+        if (third == h->tokens[0] || third == h->tokens[1] ||
+            end_of_thought(h, 0) <= 3)
+            continue;
+        const uint64_t free = h->digest;
+        job = hot_job(t);
+        job->in_thought = true;
+        job->params.temperature = 0;
+        job->call_start = third;
+        job->max_thought = 3;
+        h = rig_say(&rig, &call, job);
+        assert_int_equal(h->n_thought, 2);
+        assert_true(h->digest == free);
+    }
+    rig_deinit(&rig);
+}
+
 /* min_tokens bans the stop ids, a bias of -100 all but bans the marker, and the
  * marker is asked to end the reply: it closes the thought nonetheless. */
 TEST(nothing_else_keeps_a_thought_open)
@@ -261,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_model_that_opens_its_thought_is_held_to_the_same),
         cmocka_unit_test(what_is_no_thought_is_neither_counted_nor_cut),
         cmocka_unit_test(a_free_thought_is_counted_and_left_alone),
+        cmocka_unit_test(a_call_ends_a_thought_that_was_never_closed),
         cmocka_unit_test(nothing_else_keeps_a_thought_open),
         cmocka_unit_test(guessing_ahead_changes_nothing),
         cmocka_unit_test(preempted_it_thinks_the_same),
