@@ -262,32 +262,64 @@ static int add_told(json_t *list, const char *role, const struct blocks *b,
     return rc;
 }
 
-static int add_message(json_t *list, const json_t *message, size_t i,
-                       struct err *err)
+/* The role of a message; NULL: the error says what is wrong. */
+static const char *role_of(const json_t *message, const char *path,
+                           struct err *err)
 {
-    char path[40], full[64], text[64];
-    const json_t *role;
-    snprintf(path, sizeof path, "messages[%zu]", i);
-    if (!json_is_object(message))
-        return err_field(err, path, "%s must be an object, not %s", path,
-                         json_describe(message, text));
-    int rc = need_string(&role, message, "role", path, err);
-    if (rc != 0)
-        return rc;
-    const char *name = json_string_value(role);
-    if (strcmp(name, "user") != 0 && strcmp(name, "assistant") != 0 &&
-        strcmp(name, "system") != 0) {
-        snprintf(full, sizeof full, "%s.role", path);
-        return err_field(err, full, "%s must be user, assistant or system",
-                         full);
+    char full[64], text[64];
+    const json_t *v;
+    if (!json_is_object(message)) {
+        (void)err_field(err, path, "%s must be an object, not %s", path,
+                        json_describe(message, text));
+        return NULL;
     }
+    if (need_string(&v, message, "role", path, err) != 0)
+        return NULL;
+    const char *role = json_string_value(v);
+    if (strcmp(role, "user") == 0 || strcmp(role, "assistant") == 0 ||
+        strcmp(role, "system") == 0)
+        return role;
+    snprintf(full, sizeof full, "%.40s.role", path);
+    (void)err_field(err, full, "%s must be user, assistant or system", full);
+    return NULL;
+}
+
+static bool is_assistant(const json_t *message)
+{
+    const char *role = json_string_value(json_object_get(message, "role"));
+    return role != NULL && strcmp(role, "assistant") == 0;
+}
+
+static int read_message(struct blocks *b, const char **role,
+                        const json_t *message, size_t i, struct err *err)
+{
+    char path[40];
+    snprintf(path, sizeof path, "messages[%zu]", i);
+    *role = role_of(message, path, err);
+    if (*role == NULL)
+        return -ERR_INVALID;
+    return read_blocks(b, *role, json_object_get(message, "content"), path,
+                       err);
+}
+
+/* One turn from messages[*i] on, which is behind it afterwards: several
+ * messages of an assistant in a row are one. */
+static int add_turn(json_t *list, const json_t *messages, size_t *i,
+                    struct err *err)
+{
+    const char *role = NULL;
+    const json_t *message;
     struct blocks b = {.calls = json_array(), .results = json_array()};
-    rc = b.calls != NULL && b.results != NULL ? 0 : nomem(err);
+    int rc = b.calls != NULL && b.results != NULL ? 0 : nomem(err);
+    do {
+        message = json_array_get(messages, *i);
+        if (rc == 0)
+            rc = read_message(&b, &role, message, *i, err);
+        ++*i;
+    } while (rc == 0 && is_assistant(message) &&
+             is_assistant(json_array_get(messages, *i)));
     if (rc == 0)
-        rc = read_blocks(&b, name, json_object_get(message, "content"), path,
-                         err);
-    if (rc == 0)
-        rc = add_told(list, name, &b, err);
+        rc = add_told(list, role, &b, err);
     buf_deinit(&b.text);
     buf_deinit(&b.thoughts);
     json_decref(b.calls);
@@ -301,8 +333,8 @@ int messages_add_all(json_t *list, const json_t *messages, struct err *err)
     if (json_array_size(messages) == 0)
         return err_field(err, "messages",
                          "messages must hold at least one message");
-    for (size_t i = 0; rc == 0 && i < json_array_size(messages); i++) {
-        rc = add_message(list, json_array_get(messages, i), i, err);
+    for (size_t i = 0; rc == 0 && i < json_array_size(messages);) {
+        rc = add_turn(list, messages, &i, err);
         if (rc == 0 && json_array_size(list) > CHAT_MESSAGES_MAX)
             rc = err_field(err, "messages",
                            "messages holds more turns and tool results than "

@@ -6,7 +6,8 @@
  *
  * Results come before the text of their message, whatever their order in it:
  * templates want them right behind the calls.  Texts of one message are joined
- * with nothing between them, as the parts of a chat message are.
+ * with nothing between them, as the parts of a chat message are; and so are
+ * several messages of an assistant in a row.
  *
  * Part of messages_request; pool thread, pure. */
 #ifndef LFMD_API_MESSAGES_BLOCKS_H

@@ -12,6 +12,10 @@ static void put_usage(struct writer *w, const struct answer *a)
     writer_key_int(w, "cache_creation_input_tokens", 0); /* that is billing */
     writer_key_int(w, "cache_read_input_tokens", a->n_cached);
     writer_key_int(w, "output_tokens", a->choices[0].n_completion);
+    writer_key(w, "output_tokens_details");
+    writer_object(w);
+    writer_key_int(w, "thinking_tokens", a->choices[0].n_thought);
+    writer_end_object(w);
     writer_end_object(w);
 }
 

@@ -318,8 +318,7 @@ static void rename_fields(struct err *err, const json_t *body)
     const bool config = json_is_object(
         json_object_get(json_object_get(body, "output_config"), "format"));
     if (rename_field(err, "stop", "stop_sequences") ||
-        rename_field(err, "reasoning_effort", "output_config.effort") ||
-        rename_field(err, "thinking_token_budget", "thinking.budget_tokens"))
+        rename_field(err, "reasoning_effort", "output_config.effort"))
         return;
     (void)rename_field(err, "response_format.json_schema",
                        config ? "output_config.format" : "output_format");

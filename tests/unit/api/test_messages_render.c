@@ -25,6 +25,7 @@ static void setup(struct fixture *f)
     f->c.answer = &f->a;
     f->c.stop_token = TOKEN_NONE;
     f->c.n_completion = 3;
+    f->c.n_thought = 2;
     f->c.parts.call_prefix = IDS_TOOL_USE;
 }
 
@@ -59,7 +60,8 @@ static void say_call(struct fixture *f, const char *name, const char *args)
 #define ID "\"toolu_........................\""
 #define USAGE                                                          \
     "\"usage\":{\"input_tokens\":2,\"cache_creation_input_tokens\":0," \
-    "\"cache_read_input_tokens\":7,\"output_tokens\":3}"
+    "\"cache_read_input_tokens\":7,\"output_tokens\":3,"               \
+    "\"output_tokens_details\":{\"thinking_tokens\":2}}"
 #define HEAD                                                         \
     "{\"id\":\"msg_x\",\"type\":\"message\",\"role\":\"assistant\"," \
     "\"model\":\"m\",\"content\":["
@@ -108,7 +110,7 @@ TEST(the_reason_to_stop_is_one_of_five)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fixture f;
-        char want[256];
+        char want[512];
         setup(&f);
         if (rows[i].calls)
             say_call(&f, "f", "{}");

@@ -92,6 +92,11 @@ TEST(messages_become_those_of_a_chat)
                     "{\"name\":\"f\",\"arguments\":{\"a\":[1]}}},"
                     "{\"id\":\"2\",\"type\":\"function\",\"function\":"
                     "{\"name\":\"g\",\"arguments\":{}}}]}]"},
+        {"[" U("a") ",{\"role\":\"assistant\",\"content\":\"b\"},"
+                    "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\","
+                    "\"text\":\" c\"}]}," U("d") "," U("e") "]",
+         "[" U("a") ",{\"role\":\"assistant\",\"content\":\"b c\"}," U(
+             "d") "," U("e") "]"},
         /* results go before the text, each a message */
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"t\"},"
          "{\"type\":\"tool_result\",\"tool_use_id\":\"1\",\"content\":\"r\"},"
@@ -241,29 +246,60 @@ TEST(the_rest_finds_its_place)
 #undef SCHEMA
 }
 
-static const char *kwarg(const struct chat_request *r, const char *key)
+TEST(thinking_can_be_switched_off_measured_and_hidden)
 {
-    return json_string_value(json_object_get(r->template_kwargs, key));
+    UNUSED_STATE;
+    static const struct {
+        const char *fields, *effort;
+        struct thinking want;
+    } rows[] = {
+        {"\"thinking\":{\"type\":\"disabled\"},"
+         "\"output_config\":{\"effort\":\"max\"}",
+         "none",
+         {true, THINKING_FREE, THINKING_APART}},
+        {"\"thinking\":{\"type\":\"adaptive\",\"display\":null},"
+         "\"output_config\":{\"effort\":\"max\"}",
+         "max",
+         {false, THINKING_FREE, THINKING_APART}},
+        {"\"thinking\":{\"type\":\"between_tools\"}",
+         NULL,
+         {false, THINKING_FREE, THINKING_APART}},
+        {"\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":2000,"
+         "\"display\":\"summarized\"}",
+         NULL,
+         {false, 2000, THINKING_APART}},
+        {"\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1,"
+         "\"display\":\"omitted\"}",
+         NULL,
+         {false, 1, THINKING_HIDDEN}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct chat_request r;
+        accept_fields(&r, rows[i].fields);
+        assert_int_equal(r.thinking.off, rows[i].want.off);
+        assert_int_equal(r.thinking.budget, rows[i].want.budget);
+        assert_int_equal(r.thinking.shown, rows[i].want.shown);
+        const char *effort = json_string_value(
+            json_object_get(r.template_kwargs, "reasoning_effort"));
+        assert_int_equal(effort != NULL, rows[i].effort != NULL);
+        if (effort != NULL)
+            assert_string_equal(effort, rows[i].effort);
+        chat_request_deinit(&r);
+    }
 }
 
-TEST(thinking_can_be_switched_off_and_measured)
+TEST(a_last_message_of_the_assistant_is_continued)
 {
     UNUSED_STATE;
     struct chat_request r;
-    accept_fields(&r, "\"thinking\":{\"type\":\"disabled\"},"
-                      "\"output_config\":{\"effort\":\"max\"}");
-    assert_true(
-        json_is_false(json_object_get(r.template_kwargs, "enable_thinking")));
+    accept(&r, "{\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":"
+               "\"Hi\"},{\"role\":\"assistant\",\"content\":\"a\"},"
+               "{\"role\":\"assistant\",\"content\":\"b\"}]}");
+    assert_true(r.continues);
+    assert_false(r.echo);
     chat_request_deinit(&r);
-    accept_fields(&r, "\"thinking\":{\"type\":\"adaptive\",\"display\":null},"
-                      "\"output_config\":{\"effort\":\"max\"}");
-    assert_string_equal(kwarg(&r, "reasoning_effort"), "max");
-    chat_request_deinit(&r);
-    accept_fields(&r, "\"thinking\":{\"type\":\"between_tools\"}");
-    assert_null(r.template_kwargs);
-    chat_request_deinit(&r);
-    accept_fields(&r, "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":"
-                      "2000,\"display\":\"omitted\"}");
+    accept_fields(&r, "\"echo\":true");
+    assert_false(r.continues || r.echo);
     chat_request_deinit(&r);
 }
 
@@ -512,7 +548,8 @@ int main(void)
             the_system_prompt_comes_first_without_what_differs_each_time),
         cmocka_unit_test(tools_are_functions_and_choices_are_ours),
         cmocka_unit_test(the_rest_finds_its_place),
-        cmocka_unit_test(thinking_can_be_switched_off_and_measured),
+        cmocka_unit_test(thinking_can_be_switched_off_measured_and_hidden),
+        cmocka_unit_test(a_last_message_of_the_assistant_is_continued),
         cmocka_unit_test(counting_asks_for_no_max_tokens),
         cmocka_unit_test(a_wrong_field_is_refused_by_its_own_name),
         cmocka_unit_test(a_wrong_block_is_refused_by_its_place),
