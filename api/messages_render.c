@@ -173,6 +173,18 @@ void messages_render_stop(struct buf *out)
     writer_end_object(&w);
 }
 
+/* Half a call would make half a document of all of it. */
+static bool is_object(const struct buf *args)
+{
+    json_t *v;
+    if (json_parse(&v, buf_str(args), args->len, 2 * JSON_DEPTH_DEFAULT,
+                   JSON_NODES_DEFAULT, NULL) != 0)
+        return false;
+    bool is = json_is_object(v);
+    json_decref(v);
+    return is;
+}
+
 static void put_block(struct writer *w, const struct part *part)
 {
     open_block(w, part);
@@ -188,7 +200,10 @@ static void put_block(struct writer *w, const struct part *part)
         break;
     case PART_CALL:
         writer_key(w, "input");
-        writer_raw(w, buf_str(&part->bytes), part->bytes.len);
+        if (is_object(&part->bytes))
+            writer_raw(w, buf_str(&part->bytes), part->bytes.len);
+        else
+            writer_raw(w, "{}", 2);
         break;
     }
     writer_end_object(w);

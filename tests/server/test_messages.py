@@ -288,7 +288,9 @@ def test_a_long_list_of_tools_and_a_stamp_that_changes(demo):
 # --- counting ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kw", [{"messages": HELLO}, THINK, PARIS], ids=str)
+@pytest.mark.parametrize("kw", [
+    {"messages": HELLO}, THINK, PARIS, {**THINK, "thinking": {"type": "disabled"}},
+    {"messages": [*HELLO, {"role": "assistant", "content": "Hel"}]}], ids=str)
 def test_what_is_counted_is_what_is_used(demo, kw):
     r = demo.post(COUNT, kw)  # neither model nor max_tokens
     assert r.status_code == 200, r.text

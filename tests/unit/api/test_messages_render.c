@@ -89,6 +89,23 @@ TEST(a_message_has_a_block_for_each_part)
     teardown(&f);
 }
 
+TEST(half_a_call_leaves_a_whole_message)
+{
+    UNUSED_STATE;
+    static const char *const args[] = {"{\"a\": [1", "[]", "", "{}{"};
+    for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
+        struct fixture f;
+        setup(&f);
+        say_call(&f, "f", args[i]);
+        f.c.finish = FINISH_LENGTH;
+        messages_render_whole(&f.out, &f.a, false);
+        expect(&f, HEAD "{\"type\":\"tool_use\",\"id\":" ID
+                        ",\"name\":\"f\",\"input\":{}}],\"stop_reason\":"
+                        "\"max_tokens\",\"stop_sequence\":null," USAGE "}");
+        teardown(&f);
+    }
+}
+
 TEST(the_reason_to_stop_is_one_of_five)
 {
     UNUSED_STATE;
@@ -223,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_has_a_block_for_each_part),
+        cmocka_unit_test(half_a_call_leaves_a_whole_message),
         cmocka_unit_test(the_reason_to_stop_is_one_of_five),
         cmocka_unit_test(each_event_says_its_type_and_its_block),
         cmocka_unit_test(errors_are_typed_by_their_status),
