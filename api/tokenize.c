@@ -18,7 +18,7 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-#define DETOKENIZE_MAX_TOKENS 1000000u
+#define DETOKENIZE_MAX_TOKENS 500000u
 
 /* --- the text to tokenize --------------------------------------------------
  */
@@ -57,7 +57,7 @@ static bool is_given(const json_t *body, const char *key)
 static int find_text(struct text *x, const json_t *body, const struct task *t,
                      struct err *err)
 {
-    const char *key = "content", *s;
+    const char *key = "content";
     bool chat = is_given(body, "messages");
     if (!chat && is_given(body, "prompt"))
         key = "prompt";
@@ -69,15 +69,11 @@ static int find_text(struct text *x, const json_t *body, const struct task *t,
         return -ERR_INVALID;
     if (chat)
         return text_of_messages(x, t, err);
-    int rc = json_get_string(body, key, &s, "", err);
-    if (rc < 0)
-        return rc;
+    int rc = json_get_text(body, key, &x->bytes, &x->n, "", err);
     if (rc == 0)
         return err_field(err, "content",
                          "one of content, prompt and messages must be given");
-    x->bytes = s;
-    x->n = json_string_length(json_object_get(body, key));
-    return 0;
+    return rc < 0 ? rc : 0;
 }
 
 /* A piece that is not UTF-8 by itself is told as its bytes, as llama-server
