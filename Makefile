@@ -43,7 +43,8 @@ obj          = $(patsubst %.c,$(B)/%.o,$(1))
 .DEFAULT_GOAL := all
 .PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
         fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
-        clean help packages test-packages test-programs install
+        clean help packages test-packages test-programs \
+        test-schemathesis install
 .SECONDARY:
 
 all: build/lfmd ## build build/lfmd
@@ -186,6 +187,10 @@ build/venv/ready: tests/requirements.txt
 system: build/venv/ready $(B)/lfmd $(demo_server) ## tests from outside, over sockets
 	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
 	    $(V)/pytest -q --timeout=300 -p no:cacheprovider tests/server tests/deploy
+
+CASES ?= 100
+test-schemathesis: build/venv/ready $(B)/lfmd ## CASES random requests for each operation of /openapi.json
+	LFMD_BINARY=$(abspath $(B)/lfmd) $(V)/python tests/tools/schemathesis_run.py $(CASES)
 
 lint: build/venv/ready format-check ## layers, sizes, charters, formatting
 	@python3 tests/lint/check.py

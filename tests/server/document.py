@@ -53,12 +53,13 @@ for part in ("AnswerHead", "TopLogprob"):  # members of an allOf
 
 
 def answers(path, method, status, kind="application/json"):
-    """What may come back, and nothing else."""
+    """What may come back, or be in an event, and nothing else."""
     responses = DOC["paths"][path][method]["responses"]
     found = resolve(responses.get(str(status))
                     or responses[f"{status // 100}XX"])
-    content = found["content"][kind]
-    schema = copy.deepcopy(content.get("x-itemSchema") or content["schema"])
+    schema = copy.deepcopy(found["content"][kind]["schema"])
+    if kind == "text/event-stream":
+        schema = schema["properties"]["data"]["anyOf"][0]["contentSchema"]
     _close(schema)
     return Validator({**schema, "components": _closed})
 
