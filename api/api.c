@@ -6,6 +6,7 @@
 
 #include "api/api_state.h"
 #include "api/error.h"
+#include "api/form.h"
 #include "api/replay.h"
 #include "api/turn.h"
 #include "model/base/alloc.h"
@@ -15,12 +16,17 @@
 
 static void chat(struct exchange *ex, void *user)
 {
-    turn_chat(user, ex);
+    turn_begin(user, ex, &form_chat);
 }
 
 static void completions(struct exchange *ex, void *user)
 {
-    turn_completion(user, ex);
+    turn_begin(user, ex, &form_completion);
+}
+
+static void native(struct exchange *ex, void *user)
+{
+    turn_begin(user, ex, &form_native);
 }
 
 /* Probes need no key and are answered to the end; the short names are what
@@ -32,6 +38,7 @@ static const struct route routes[] = {
     {"POST", "/chat/completions", chat, 0},
     {"POST", "/v1/completions", completions, 0},
     {"POST", "/completions", completions, 0},
+    {"POST", "/completion", native, 0},
     {"GET", "/v1/models", api_models, 0},
     {"GET", "/models", api_models, 0},
     {"GET", "/v1/models/*", api_model, 0},

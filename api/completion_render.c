@@ -10,8 +10,7 @@ static void put_choice(struct writer *w, const struct answer *a,
     const struct logprob_lists *l = &c->logprobs;
     writer_object(w);
     writer_key_int(w, "index", c->index);
-    writer_key(w, "text");
-    writer_string_n(w, buf_str(&c->text), c->text.len);
+    answer_news(w, "text", &c->parts, PART_TEXT);
     if (a->want_logprobs && (!a->stream || l->tokens.len > 0)) {
         writer_key(w, "logprobs");
         writer_object(w);
@@ -45,7 +44,7 @@ void completion_render_chunk(struct buf *out, const struct answer *a,
     writer_array(&w);
     put_choice(&w, a, c);
     writer_end_array(&w);
-    answer_chunk_usage(&w, a);
+    answer_chunk_usage(&w, a, c);
     writer_end_object(&w);
 }
 
@@ -60,5 +59,6 @@ void completion_render_whole(struct buf *out, const struct answer *a)
         put_choice(&w, a, &a->choices[i]);
     writer_end_array(&w);
     answer_usage(&w, a);
+    answer_timings(&w, &a->choices[0]);
     writer_end_object(&w);
 }

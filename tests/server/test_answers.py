@@ -74,6 +74,20 @@ def test_completions(demo, name):
         check(path, "post", 200, chunk, "text/event-stream")
 
 
+@pytest.mark.parametrize("body", [
+    {"prompt": "Hi"}, {"prompt": ["Hi", [1, 2]], "n_probs": 2},
+    {"prompt": "Hi", "return_tokens": True, "timings_per_token": True,
+     "stop": ["e"]}])
+def test_native_completions(demo, body):
+    path, body = "/completion", {"n_predict": 6, **body}
+    whole = demo.post(path, body)
+    assert whole.status_code == 200, whole.text
+    check(path, "post", 200, whole.json())
+    events = demo.post(path, {**body, "stream": True}).text.split("\n\n")
+    for event in events[:-1]:
+        check(path, "post", 200, json.loads(event[6:]), "text/event-stream")
+
+
 @pytest.mark.parametrize("path,body", [
     ("/v1/chat/completions/render", CHAT), ("/apply-template", CHAT),
     ("/v1/chat/completions/input_tokens", CALL), ("/tokenize", CALL),

@@ -31,7 +31,10 @@ NO_JSON = ['"\\ud800"', '"\\udc00x"', "1e400", "-1e400", "9223372036854775808",
            "+1", ".5", "'x'", '"\\x41"', '"\n"', "[1,]", '{"a":1,"a":2}',
            "[" * 80 + "]" * 80, '{"a":' * 80 + "1" + "}" * 80, "tru"]
 # The same field by another name.
-NAMES = {"max_completion_tokens": {"max_tokens"}}
+NAMES = {"max_completion_tokens": {"max_tokens"},
+         "n_predict": {"max_tokens", "min_tokens"}, "n_cmpl": {"n"},
+         "return_tokens": {"return_token_ids"}}
+LENGTHS = {"max_tokens", "n_predict"}
 SANITIZED = "/san-" in BINARY
 REQUESTS = list(document.requests())
 SHORT = {"/chat/completions", "/completions", "/v1/tokenize", "/v1/detokenize",
@@ -116,7 +119,7 @@ def check(d, path, field, body, schema, valid, answer):
 @pytest.mark.parametrize("path,key", CASES)
 def test_a_field(d, path, key):
     schema, base = next((s, b) for p, s, b in REQUESTS if p == path)
-    base = {**base, **({"max_tokens": 1} if "max_tokens" in base else {})}
+    base = {k: 1 if k in LENGTHS else v for k, v in base.items()}
     whole = document.validator(schema)
     seen, above = set(), {}
     for field, sub, body in document.fields(schema, base):
