@@ -42,8 +42,9 @@ obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
-        test-clients fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
-        clean help packages test-packages test-programs install
+        fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
+        clean help packages test-packages test-programs \
+        test-schemathesis test-clients install
 .SECONDARY:
 
 all: build/lfmd ## build build/lfmd
@@ -195,6 +196,10 @@ build/venv-clients/ready: tests/clients/requirements.txt
 test-clients: build/venv-clients/ready $(B)/lfmd ## what people use to talk to it
 	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
 	    build/venv-clients/bin/pytest -q --timeout=300 -p no:cacheprovider tests/clients
+
+CASES ?= 100
+test-schemathesis: build/venv/ready $(B)/lfmd ## CASES random requests for each operation of /openapi.json
+	LFMD_BINARY=$(abspath $(B)/lfmd) $(V)/python tests/tools/schemathesis_run.py $(CASES)
 
 lint: build/venv/ready format-check ## layers, sizes, charters, formatting
 	@python3 tests/lint/check.py

@@ -113,7 +113,7 @@ static struct sample_params settle(const struct model *m,
     return p;
 }
 
-/* `field` is the one that holds the prompt. */
+/* `field` is the one that would have to shrink. */
 static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
                     size_t ctx, struct err *err)
 {
@@ -135,7 +135,8 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
     bool asked = (f->has & SAMPLING_MAX_TOKENS) && !f->clips_max_tokens;
     uint32_t least = asked ? wanted : 1;
     if (n_prompt + least > ctx)
-        return too_long(field, n_prompt, least, ctx, err);
+        return too_long(n_prompt < ctx ? "max_tokens" : field, n_prompt, least,
+                        ctx, err);
     size_t rest = ctx - n_prompt;
     *max_tokens =
         asked || (wanted > 0 && wanted < rest) ? wanted : (uint32_t)rest;

@@ -18,7 +18,7 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-#define DETOKENIZE_MAX_TOKENS 1000000u
+#define DETOKENIZE_MAX_TOKENS 500000u
 
 /* --- the text to tokenize --------------------------------------------------
  */
@@ -48,36 +48,44 @@ static int text_of_messages(struct text *x, const struct task *t,
     return rc;
 }
 
-static bool is_given(const json_t *body, const char *key)
+/* The text under one of its names; `found` stays as it is when there is none.
+ */
+static int take_text(struct text *x, const json_t *body, const char *key,
+                     bool special, bool *found, struct err *err)
 {
-    const json_t *v = json_object_get(body, key);
-    return v != NULL && !json_is_null(v);
+    int rc = json_get_text(body, key, &x->bytes, &x->n, "", err);
+    if (rc > 0) {
+        x->special = special;
+        *found = true;
+    }
+    return rc < 0 ? rc : 0;
 }
 
+/* messages win over prompt, and prompt over content. */
 static int find_text(struct text *x, const json_t *body, const struct task *t,
                      struct err *err)
 {
-    const char *key = "content", *s;
-    bool chat = is_given(body, "messages");
-    if (!chat && is_given(body, "prompt"))
-        key = "prompt";
+    const json_t *messages = json_object_get(body, "messages");
+    bool found = false;
     x->parse_special = true;
-    x->special = strcmp(key, "prompt") == 0;
+    int rc = take_text(x, body, "content", false, &found, err);
+    if (rc == 0)
+        rc = take_text(x, body, "prompt", true, &found, err);
+    if (rc != 0)
+        return rc;
+    bool chat = messages != NULL && !json_is_null(messages);
+    if (chat)
+        x->special = false; /* the template writes them */
     if (json_get_bool(body, "add_special", &x->special, "", err) < 0 ||
         json_get_bool(body, "add_special_tokens", &x->special, "", err) < 0 ||
         json_get_bool(body, "parse_special", &x->parse_special, "", err) < 0)
         return -ERR_INVALID;
     if (chat)
         return text_of_messages(x, t, err);
-    int rc = json_get_string(body, key, &s, "", err);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
-        return err_field(err, "content",
-                         "one of content, prompt and messages must be given");
-    x->bytes = s;
-    x->n = json_string_length(json_object_get(body, key));
-    return 0;
+    return found
+               ? 0
+               : err_field(err, "content",
+                           "one of content, prompt and messages must be given");
 }
 
 /* A piece that is not UTF-8 by itself is told as its bytes, as llama-server
