@@ -92,7 +92,7 @@ def edges(schema):
         yield {str(i): 0 for i in range(bound + 1)}
     for values in document.keyword(schema, "enum"):
         yield from values
-        yield from (v + end for v in values if v is not None
+        yield from (v + end for v in values if isinstance(v, str)
                     for end in ("\0", "\0x", " ", "x"))
 
 
