@@ -131,7 +131,7 @@ def test_a_field(d, path, key):
         for value in [*VALUES, *edges(sub)]:
             wrong = document.put(body, field, value)
             text = json.dumps(wrong)
-            if text in seen:
+            if text in seen or len(text) > 4 << 20:
                 continue
             seen.add(text)
             check(d, path, field, wrong, chain, whole.is_valid(wrong),
