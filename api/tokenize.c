@@ -18,7 +18,7 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-#define DETOKENIZE_MAX_TOKENS 500000u
+#define DETOKENIZE_MAX_TOKENS 900000u
 
 /* --- the text to tokenize --------------------------------------------------
  */

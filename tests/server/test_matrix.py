@@ -92,7 +92,7 @@ def edges(schema):
         yield {str(i): 0 for i in range(bound + 1)}
     for values in document.keyword(schema, "enum"):
         yield from values
-        yield from (v + end for v in values if v is not None
+        yield from (v + end for v in values if isinstance(v, str)
                     for end in ("\0", "\0x", " ", "x"))
 
 
@@ -131,7 +131,7 @@ def test_a_field(d, path, key):
         for value in [*VALUES, *edges(sub)]:
             wrong = document.put(body, field, value)
             text = json.dumps(wrong)
-            if text in seen:
+            if text in seen or len(text) > 4 << 20:
                 continue
             seen.add(text)
             check(d, path, field, wrong, chain, whole.is_valid(wrong),
