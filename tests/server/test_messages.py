@@ -352,7 +352,8 @@ def test_a_full_queue_is_a_rate_limit(start):
                    stream=True)
     with httpx.Client(timeout=60) as c:
         with c.stream("POST", d.url + URL, json=slow) as running:
-            next(running.iter_bytes())
+            pieces = running.iter_bytes()  # whoever drops it hangs up
+            next(pieces)
             with c.stream("POST", d.url + URL, json=slow):  # accepted: waits
                 r = c.post(d.url + URL, json=slow)
                 error_of(r, 429, "rate_limit_error")
