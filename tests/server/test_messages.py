@@ -82,12 +82,12 @@ def assembled(events):
             if opened["type"] == "tool_use":
                 assert opened["input"] == {}
                 opened["input"] = arguments(deltas)
+                assert opened["input"] or \
+                    last["delta"]["stop_reason"] == "max_tokens"
             else:
                 assert opened[opened["type"]] == ""
                 opened[opened["type"]] = deltas
                 assert signatures == (opened["type"] == "thinking")
-            if opened["type"] == "tool_use" and opened["input"] == {}:
-                assert last["delta"]["stop_reason"] == "max_tokens"
             opened = None
     assert opened is None and last["type"] == "message_delta"
     assert message["usage"]["output_tokens"] <= last["usage"]["output_tokens"]
@@ -134,6 +134,7 @@ def test_a_message_is_the_chats_reply(demo):
     {"messages": HELLO}, {"messages": STORY, "max_tokens": 20}, THINK, PARIS,
     {"messages": STORY, "stop_sequences": ["lived"]},
     {**THINK, "max_tokens": 5}, {**PARIS, "max_tokens": 4},
+    {**PARIS, "max_tokens": 6}, {**PARIS, "max_tokens": 7},
     {"messages": [{"role": "user", "content": "Caf\u00e9 \u6771\u4eac?"}]},
 ], ids=str)
 def test_a_stream_says_what_the_message_says(demo, kw):
