@@ -2,6 +2,7 @@
 #include "api/messages_error.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "api/error.h"
 #include "api/writer.h"
@@ -47,6 +48,21 @@ static void write_object(struct buf *out, int status, const char *message,
     writer_end_object(&w);
 }
 
+/* What a chat finds wrong in a tool's schema is told where Anthropic's tools
+ * have theirs: "tools[0].input_schema". */
+static void rename_schema(char *s)
+{
+    static const char chats[] = ".function.parameters",
+                      ours[] = ".input_schema";
+    char *at = strncmp(s, "tools[", 6) == 0 ? strstr(s, chats) : NULL;
+    if (at == NULL)
+        return;
+    memcpy(at, ours, sizeof ours - 1);
+    at += sizeof ours - 1;
+    const char *rest = at + (sizeof chats - sizeof ours);
+    memmove(at, rest, strlen(rest) + 1);
+}
+
 /* By these words clients know that they must shorten the conversation. */
 static const char too_long[] = "prompt is too long";
 
@@ -55,6 +71,8 @@ void messages_error_write(struct buf *out, const struct err *err)
     struct err told = *err;
     if (told.class_ == ERR_CONTEXT)
         (void)err_wrap(&told, "%s", too_long);
+    rename_schema(told.param);
+    rename_schema(told.text);
     const struct error_shape *shape = error_shape(told.class_);
     write_object(out, shape->status, told.text,
                  told.param[0] != '\0' ? told.param : NULL, shape->code);

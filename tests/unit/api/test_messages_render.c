@@ -223,6 +223,13 @@ TEST(errors_are_typed_by_their_status)
     expect(&f, "{\"type\":\"error\",\"error\":{\"type\":"
                "\"invalid_request_error\",\"message\":\"no\","
                "\"param\":\"messages[0].role\"}}");
+    err_field(&err, "tools[7].function.parameters",
+              "tools[7].function.parameters: no .function.parameters");
+    messages_error_write(&f.out, &err);
+    expect(&f, "{\"type\":\"error\",\"error\":{\"type\":"
+               "\"invalid_request_error\",\"message\":"
+               "\"tools[7].input_schema: no .function.parameters\","
+               "\"param\":\"tools[7].input_schema\"}}");
     err_set(&err, ERR_CONTEXT, "9 tokens");
     messages_error_write(&f.out, &err);
     expect(&f, "{\"type\":\"error\",\"error\":{\"type\":"
