@@ -77,7 +77,9 @@ static bool close_string(struct pycall *r)
         break;
     default:
         buf_putc(&r->out, '"');
-        break;
+        pycall_value_read(r);
+        pycall_settle(r);
+        return true;
     }
     return pycall_value_read(r);
 }

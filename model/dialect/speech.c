@@ -294,12 +294,12 @@ int speech_feed(struct speech *s, const char *bytes, size_t n)
     return outcome(s);
 }
 
-int speech_finish(struct speech *s)
+int speech_finish(struct speech *s, bool cut)
 {
     if (outcome(s) == 0 && s->held.len > 0)
         release_held(s);
     if (outcome(s) == 0 && s->state == CALL)
-        close_call(s, true);
+        close_call(s, cut);
     if (outcome(s) == 0 && s->state == ECHO)
         release(s);
     if (outcome(s) == 0 && s->state != REASONING)

@@ -19,11 +19,11 @@
  * of which nothing can be read as a call becomes text, markers included; where
  * one stops being readable behind that, the call at hand is closed where it
  * stands and the rest is text.  A block ends at its end marker, at the next
- * start marker, or with the stream, which means two things.  Complete calls
- * are complete, LFM2 forgets the marker.  One that is not was cut, by
- * max_tokens say: as with OpenAI its arguments stay the prefix that was
- * written, there is no END, and nobody acts on half of it; if it had not begun
- * yet, what there is of it is text, without the start marker.
+ * start marker, or with the stream: LFM2 forgets the marker.  Where the stream
+ * was cut, by max_tokens say, a call that is not complete is left as it is: as
+ * with OpenAI its arguments stay the prefix that was written, there is no END,
+ * and nobody acts on half of it; if it had not begun yet, what there is of it
+ * is text, without the start marker.
  *
  * White space is trimmed inside the think tags, after them, and around call
  * blocks, as llama.cpp and vLLM do; text that goes on after a call starts on a
@@ -95,7 +95,8 @@ void speech_deinit(struct speech *s);
  * before it returns.  Costs time linear in n. */
 int speech_feed(struct speech *s, const char *bytes, size_t n);
 
-/* The stream has ended: tells what was held back. */
-int speech_finish(struct speech *s);
+/* The stream has ended: tells what was held back.  With `cut` it was not the
+ * model who ended it. */
+int speech_finish(struct speech *s, bool cut);
 
 #endif

@@ -53,7 +53,7 @@ static void on_event(void *user, enum speech_kind kind, const char *bytes,
 
 /* In pieces: the first of `first` bytes, then of `step` bytes each. */
 static void run(struct told *t, const struct speech_options *o,
-                const char *text, size_t n, size_t first, size_t step)
+                const char *text, size_t n, size_t first, size_t step, bool cut)
 {
     struct speech s;
     speech_init(&s, o, on_event, t);
@@ -64,7 +64,7 @@ static void run(struct told *t, const struct speech_options *o,
             abort();
         i += piece;
     }
-    if (speech_finish(&s) != 0)
+    if (speech_finish(&s, cut) != 0)
         abort();
     speech_deinit(&s);
 }
@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct told told[4] = {
         {.last = -1}, {.last = -1}, {.last = -1}, {.last = -1}};
     for (size_t i = 0; i < 4; i++) {
-        run(&told[i], &o, text, n, pieces[i][0], pieces[i][1]);
+        run(&told[i], &o, text, n, pieces[i][0], pieces[i][1], data[0] & 32);
         if (told[i].bytes.len != told[0].bytes.len ||
             memcmp(buf_str(&told[i].bytes), buf_str(&told[0].bytes),
                    told[0].bytes.len) != 0)

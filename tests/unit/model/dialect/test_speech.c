@@ -55,7 +55,7 @@ static void on_event(void *user, enum speech_kind kind, const char *bytes,
 /* Says `text` in pieces, pieces[] ends with 0 or the text does.  The line only
  * grows, so lines that end alike were at any time prefixes of it. */
 static void run(const struct speech_options *o, const char *text, size_t n,
-                const size_t *pieces, const char *expected)
+                const size_t *pieces, bool cut, const char *expected)
 {
     struct record r = {.last = -1};
     struct speech s;
@@ -66,7 +66,7 @@ static void run(const struct speech_options *o, const char *text, size_t n,
         i += piece;
         pieces += *pieces != 0;
     }
-    assert_int_equal(speech_finish(&s), 0);
+    assert_int_equal(speech_finish(&s, cut), 0);
     speech_deinit(&s);
     if (r.last >= 0 && r.last != SPEECH_CALL_END)
         buf_putc(&r.line, '|');
@@ -80,29 +80,35 @@ static void run(const struct speech_options *o, const char *text, size_t n,
 
 /* Whole, every cut in two, byte by byte, at random. */
 static void check_bytes(const struct speech_options *o, const char *text,
-                        size_t n, const char *expected)
+                        size_t n, bool cut, const char *expected)
 {
     size_t pieces[TEXT_MAX + 1] = {0};
     uint32_t seed = 1;
     assert_true(n <= TEXT_MAX);
-    run(o, text, n, pieces, expected);
+    run(o, text, n, pieces, cut, expected);
     for (size_t i = 1; i < n; i++) {
         pieces[0] = i;
-        run(o, text, n, pieces, expected);
+        run(o, text, n, pieces, cut, expected);
     }
     for (int round = 0; round <= N_RANDOM; round++) {
         for (size_t i = 0; i < n; i++) {
             seed = seed * 1664525u + 1013904223u;
             pieces[i] = round == 0 ? 1 : 1 + (seed >> 16) % 20;
         }
-        run(o, text, n, pieces, expected);
+        run(o, text, n, pieces, cut, expected);
     }
 }
 
 static void check(const struct speech_options *o, const char *text,
                   const char *expected)
 {
-    check_bytes(o, text, strlen(text), expected);
+    check_bytes(o, text, strlen(text), false, expected);
+}
+
+static void check_cut(const struct speech_options *o, const char *text,
+                      const char *expected)
+{
+    check_bytes(o, text, strlen(text), true, expected);
 }
 
 #define S "<|tool_call_start|>"
@@ -198,20 +204,26 @@ TEST(a_missing_end_marker_is_tolerated)
           "C:f|A:{\"a\": 1}|E:|C:g|A:{}|E:|T:So.|");
     check(&tools_and_thoughts, S "[f(a=1)]<|tool_ca",
           "C:f|A:{\"a\": 1}|E:|T:<|tool_ca|");
+    check(&tools_and_thoughts, S "[f(a='x'", "C:f|A:{\"a\": \"x\"}|E:|");
+    check(&tools_and_thoughts, S "[f(a=[1, {'k': 'x",
+          "C:f|A:{\"a\": [1, {\"k\": \"x\"}]}|E:|");
+    check(&tools_and_thoughts, S "[f(a=1", "T:" S "[f(a=1|");
 }
 
 TEST(a_call_that_the_reply_cuts_is_not_over)
 {
     UNUSED_STATE;
-    check(&tools_and_thoughts, "x " S "[f(a=", "T:x [f(a=|");
-    check(&tools_and_thoughts, "x " S "[f(a='rm -rf /tm",
-          "T:x|C:f|A:{\"a\": \"rm -rf /tm|");
-    check(&tools_and_thoughts, S "[f(), g(a=[1, 2, {'b': Tr",
-          "C:f|A:{}|E:|C:g|A:{\"a\": [1, 2|");
-    check(&tools_and_thoughts, S "[f(a='x'), g(",
-          "C:f|A:{\"a\": \"x\"}|E:|T:g(|");
-    check(&tools_and_thoughts, S "[f(a=1", "T:[f(a=1|");
-    check(&tools_and_thoughts, S, "");
+    check_cut(&tools_and_thoughts, "x " S "[f(a=", "T:x [f(a=|");
+    check_cut(&tools_and_thoughts, "x " S "[f(a='rm -rf /tm",
+              "T:x|C:f|A:{\"a\": \"rm -rf /tm|");
+    check_cut(&tools_and_thoughts, S "[f(), g(a=[1, 2, {'b': Tr",
+              "C:f|A:{}|E:|C:g|A:{\"a\": [1, 2|");
+    check_cut(&tools_and_thoughts, S "[f(a='x'), g(",
+              "C:f|A:{\"a\": \"x\"}|E:|T:g(|");
+    check_cut(&tools_and_thoughts, S "[f(a=1", "T:[f(a=1|");
+    check_cut(&tools_and_thoughts, S "[f(a='x')", "C:f|A:{\"a\": \"x\"}|E:|");
+    check_cut(&tools_and_thoughts, S "[f(a=[1, 2", "C:f|A:{\"a\": [1|");
+    check_cut(&tools_and_thoughts, S, "");
 }
 
 TEST(what_is_no_call_becomes_text)
@@ -340,7 +352,7 @@ TEST(golden_cases_of_our_peers)
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++)
         check(&tools_and_thoughts, golden[i].said, golden[i].told);
     static const char nul[] = S "[sh(cmd='printf a\0b')]" E;
-    check_bytes(&tools_and_thoughts, nul, sizeof nul - 1,
+    check_bytes(&tools_and_thoughts, nul, sizeof nul - 1, false,
                 "C:sh|A:{\"cmd\": \"printf a\\u0000b\"}|E:|");
 }
 
@@ -355,7 +367,7 @@ static void follow(const char *const (*steps)[2])
         assert_string_equal(buf_str(&r.line), (*steps)[1]);
         buf_clear(&r.line);
     }
-    assert_int_equal(speech_finish(&s), 0);
+    assert_int_equal(speech_finish(&s, true), 0);
     assert_string_equal(buf_str(&r.line), "");
     speech_deinit(&s);
     buf_deinit(&r.line);
@@ -445,7 +457,7 @@ static size_t hold(const char *head, size_t n_pieces)
         size_t held = s.call.tape.len + s.call.out.len + s.echo.len;
         most = held > most ? held : most;
     }
-    assert_int_equal(speech_finish(&s), 0);
+    assert_int_equal(speech_finish(&s, true), 0);
     assert_true(r.line.len > n_pieces * sizeof piece);
     speech_deinit(&s);
     buf_deinit(&r.line);
@@ -487,7 +499,7 @@ TEST(memory_may_run_out_anywhere)
         speech_init(&s, &tools_and_thoughts, ignore_event, NULL);
         int rc = speech_feed(&s, text, sizeof text - 1);
         if (rc == 0)
-            rc = speech_finish(&s);
+            rc = speech_finish(&s, true);
         hits = fault_hits();
         fault_alloc_at(-1);
         speech_deinit(&s);
