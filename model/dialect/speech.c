@@ -18,8 +18,8 @@ enum state {
     TEXT,
     REFUSED, /* text, from a call block that was none */
     CALL,
-    ECHO /* a '[' came right behind a block: LFM2 likes to say a call twice,
-            then with an end marker only */
+    ECHO /* a '[' came right behind a block, and so far what follows reads as a
+            call: LFM2 likes to say one twice, then with an end marker only */
 };
 
 enum marker { THINK_START, THINK_END, CALL_START, CALL_END, N_MARKERS };
@@ -75,6 +75,8 @@ static void tell_space(struct speech *s)
     buf_clear(&s->space);
 }
 
+static void may_echo(struct speech *s, const char *bytes, size_t n);
+
 /* Bytes of text or thoughts. */
 static void prose(struct speech *s, const char *bytes, size_t n)
 {
@@ -92,7 +94,8 @@ static void prose(struct speech *s, const char *bytes, size_t n)
         if (s->after_call && *bytes == '[') {
             s->after_call = false;
             s->state = ECHO;
-            buf_put(&s->echo, bytes, n);
+            pycall_start(&s->call);
+            may_echo(s, bytes, n);
             return;
         }
         s->after_call = false;
@@ -118,6 +121,14 @@ static void release(struct speech *s)
     buf_clear(&s->echo);
 }
 
+/* More of what may be an echo; text, when it is none. */
+static void may_echo(struct speech *s, const char *bytes, size_t n)
+{
+    buf_put(&s->echo, bytes, n);
+    if (!pycall_feed(&s->call, bytes, n) || s->echo.len > SPEECH_ECHO_MAX)
+        release(s);
+}
+
 /* The call block has nothing more to say: what of it is no call is text. */
 static void leave_call(struct speech *s, bool cut)
 {
@@ -141,9 +152,7 @@ static void content(struct speech *s, const char *bytes, size_t n)
         if (!pycall_feed(&s->call, bytes, n))
             leave_call(s, false);
     } else if (s->state == ECHO) {
-        buf_put(&s->echo, bytes, n);
-        if (s->echo.len > SPEECH_ECHO_MAX)
-            release(s);
+        may_echo(s, bytes, n);
     } else {
         prose(s, bytes, n);
     }
@@ -158,6 +167,8 @@ static void on_call(void *user, enum pycall_kind kind, const char *bytes,
         [PYCALL_ARGS] = SPEECH_CALL_ARGS,
         [PYCALL_END] = SPEECH_CALL_END,
     };
+    if (s->state == ECHO)
+        return;
     if (kind == PYCALL_BEGIN) {
         buf_clear(&s->space);
         s->resumes = s->said_text;

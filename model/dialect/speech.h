@@ -28,8 +28,9 @@
  * White space is trimmed inside the think tags, after them, and around call
  * blocks, as llama.cpp and vLLM do; text that goes on after a call starts on a
  * new line.  A call said once more without its start marker, which LFM2 does,
- * is dropped.  A list of calls without any marker is text: the names that
- * could tell it from prose are not known here.
+ * is dropped; for that, what reads as a call behind a block is held back.  A
+ * list of calls without any marker is text: the names that could tell it from
+ * prose are not known here.
  *
  * It knows no tokens, no JSON schema and no OpenAI.  One thread at a time. */
 #ifndef LFMD_MODEL_DIALECT_SPEECH_H

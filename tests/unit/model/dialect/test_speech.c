@@ -114,6 +114,24 @@ static void check_cut(const struct speech_options *o, const char *text,
 #define S "<|tool_call_start|>"
 #define E "<|tool_call_end|>"
 
+/* After each piece: what was told by it; at last, by the end. */
+static void follow(const char *const (*steps)[2], const char *end)
+{
+    struct record r = {.last = -1};
+    struct speech s;
+    speech_init(&s, &tools_and_thoughts, on_event, &r);
+    for (; (*steps)[0] != NULL; steps++) {
+        assert_int_equal(speech_feed(&s, (*steps)[0], strlen((*steps)[0])), 0);
+        assert_string_equal(buf_str(&r.line), (*steps)[1]);
+        buf_clear(&r.line);
+    }
+    assert_int_equal(speech_finish(&s, true), 0);
+    assert_string_equal(buf_str(&r.line), end);
+    speech_deinit(&s);
+    buf_deinit(&r.line);
+    buf_deinit(&r.args);
+}
+
 TEST(plain_text_passes_through_verbatim)
 {
     UNUSED_STATE;
@@ -184,6 +202,22 @@ TEST(an_echo_of_a_call_is_dropped)
           "C:f|A:{}|E:|T:Bye|");
     check(&tools_and_thoughts, S "[f()]" E "[x] " S "[g()]" E,
           "C:f|A:{}|E:|T:[x]|C:g|A:{}|E:|");
+}
+
+TEST(prose_in_brackets_is_not_held_for_an_echo)
+{
+    UNUSED_STATE;
+    static const char *const steps[][2] = {
+        {S "[f()]" E " \n", "C:f|A:{}|E:|"},
+        {"[", ""},
+        {"see", ""},
+        {"]", "T:[see]"},
+        {"(url) ", "(url)"},
+        {NULL, NULL},
+    };
+    follow(steps, " ");
+    check(&tools_and_thoughts, S "[f()]" E "[f(a='b", "C:f|A:{}|E:|T:[f(a='b|");
+    check(&tools_and_thoughts, S "[f()]" E "[f(a='b" E "c", "C:f|A:{}|E:|T:c|");
 }
 
 TEST(json_calls_are_read_too)
@@ -356,24 +390,6 @@ TEST(golden_cases_of_our_peers)
                 "C:sh|A:{\"cmd\": \"printf a\\u0000b\"}|E:|");
 }
 
-/* After each piece: what was told by then. */
-static void follow(const char *const (*steps)[2])
-{
-    struct record r = {.last = -1};
-    struct speech s;
-    speech_init(&s, &tools_and_thoughts, on_event, &r);
-    for (; (*steps)[0] != NULL; steps++) {
-        assert_int_equal(speech_feed(&s, (*steps)[0], strlen((*steps)[0])), 0);
-        assert_string_equal(buf_str(&r.line), (*steps)[1]);
-        buf_clear(&r.line);
-    }
-    assert_int_equal(speech_finish(&s, true), 0);
-    assert_string_equal(buf_str(&r.line), "");
-    speech_deinit(&s);
-    buf_deinit(&r.line);
-    buf_deinit(&r.args);
-}
-
 TEST(a_call_is_told_while_it_is_written)
 {
     UNUSED_STATE;
@@ -415,8 +431,8 @@ TEST(a_call_is_told_while_it_is_written)
         {E, ""},
         {NULL, NULL},
     };
-    follow(python);
-    follow(json);
+    follow(python, "");
+    follow(json, "");
 }
 
 TEST(thoughts_that_never_close_end_at_a_call)
@@ -472,7 +488,7 @@ TEST(what_is_held_is_bounded)
     assert_true(hold(S "[f(a='", 600) < 8192);
     assert_true(hold(S "[f(a=('", 600) < 3 * PYCALL_UNTOLD_MAX);
     assert_true(hold(S "[f(a=1, b={'", 600) < 3 * PYCALL_UNTOLD_MAX);
-    assert_true(hold(S "[f()]" E "[", 600) < 2 * SPEECH_ECHO_MAX);
+    assert_true(hold(S "[f()]" E "[f(a='", 600) < 2 * SPEECH_ECHO_MAX);
 }
 
 static void ignore_event(void *user, enum speech_kind kind, const char *bytes,
@@ -519,6 +535,7 @@ int main(void)
         cmocka_unit_test(calls_are_read),
         cmocka_unit_test(text_after_a_call_is_kept),
         cmocka_unit_test(an_echo_of_a_call_is_dropped),
+        cmocka_unit_test(prose_in_brackets_is_not_held_for_an_echo),
         cmocka_unit_test(json_calls_are_read_too),
         cmocka_unit_test(a_missing_end_marker_is_tolerated),
         cmocka_unit_test(a_call_that_the_reply_cuts_is_not_over),
