@@ -8,7 +8,7 @@
  * before the cursor can be forgotten.
  *
  *     tape   (a='x', b=[1 2])        out   {"a": "x", "b": [1
- *                  ^kept  ^cur                     ^safe
+ *                   ^kept ^cur                      ^safe
  *
  * Here 2 cannot follow 1: told is {"a": "x"}, and the rest is b=[1 2]). */
 #include "model/dialect/pycall.h"
