@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "api/api_state.h"
 #include "api/error.h"
@@ -43,7 +44,18 @@ static const struct route routes[] = {
     {"GET", "/v1/models/*", api_model, 0},
     {"POST", "/tokenize", api_tokenize, 0},
     {"POST", "/detokenize", api_detokenize, 0},
+    {"POST", "/v1/tokenize", api_tokenize, 0},
+    {"POST", "/v1/detokenize", api_detokenize, 0},
     {"POST", "/apply-template", api_apply_template, 0},
+    {"POST", "/v1/chat/completions/render", api_render_chat, 0},
+    {"POST", "/v1/completions/render", api_render_completion, 0},
+    {"POST", "/v1/chat/completions/input_tokens", api_count_chat, 0},
+    {"POST", "/chat/completions/input_tokens", api_count_chat, 0},
+    {"GET", "/tokenizer_info", api_tokenizer_info, 0},
+    {"GET", "/props", api_props, 0},
+    {"GET", "/slots", api_slots, 0},
+    {"GET", "/load", api_load, 0},
+    {"GET", "/openapi.json", api_openapi, ROUTE_PUBLIC | ROUTE_DRAINING},
     {"GET", "/version", api_version, ROUTE_PUBLIC},
     {"GET", "/health", api_health, PROBE},
     {"GET", "/v1/health", api_health, PROBE},
@@ -105,6 +117,18 @@ void api_free(struct api *api)
     mem_free(api);
 }
 
+/* application/json or anything "+json", whatever the parameters.  A type that
+ * a page of another origin can send without asking (text/plain, a form) is
+ * none, so no web site drives a server on its reader's machine. */
+static bool is_json(const char *type)
+{
+    size_t n = strcspn(type, ";");
+    while (n > 0 && (type[n - 1] == ' ' || type[n - 1] == '\t'))
+        n--;
+    return (n == 16 && strncasecmp(type, "application/json", n) == 0) ||
+           (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);
+}
+
 void api_gate(struct exchange *ex, void *user)
 {
     const struct api *api = user;
@@ -115,8 +139,14 @@ void api_gate(struct exchange *ex, void *user)
                         exchange_header(ex, "X-Api-Key"), &err);
     if (rc == 0)
         rc = api_check_serving(api, &err);
+    const char *type = exchange_header(ex, "Content-Type");
     if (rc != 0)
         error_reply(ex, &err);
+    else if (type != NULL && strcmp(exchange_method(ex), "POST") == 0 &&
+             !is_json(type))
+        error_reply_status(ex, 415,
+                           "the body must be JSON: send "
+                           "\"Content-Type: application/json\"");
 }
 
 void api_error_body(void *user, int status, const char *message,

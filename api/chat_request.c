@@ -29,6 +29,7 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
 {
     char full[128], text[64];
     const char *s;
+    size_t n;
     json_t *function, *parameters;
     if (!json_is_object(tool))
         return err_field(err, path, "%s must be an object, not %s", path,
@@ -53,7 +54,7 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
                          TOOL_NAME_BYTES_MAX);
     }
     if (rc >= 0)
-        rc = json_get_string(function, "description", &s, full, err);
+        rc = json_get_text(function, "description", &s, &n, full, err);
     if (rc >= 0)
         rc = json_get_object(function, "parameters", &parameters, full, err);
     return rc < 0 ? rc : 0;
@@ -165,7 +166,11 @@ static int read_tool_choice(struct chat_request *r, const json_t *body,
     if (v == NULL || json_is_null(v))
         return 0;
     if (json_is_string(v)) {
-        const char *s = json_string_value(v);
+        const char *s;
+        rc = json_get_string(body, "tool_choice", &s, "", err);
+        if (rc < 0)
+            return rc;
+        rc = 0;
         if (strcmp(s, "none") == 0)
             r->tool_choice = TOOL_CHOICE_NONE;
         else if (strcmp(s, "required") == 0)

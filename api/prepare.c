@@ -50,7 +50,7 @@ static bool names_sampling(const struct generation_defaults *g)
            g->has_min_p || g->has_repetition_penalty;
 }
 
-static struct sample_params model_defaults(const struct model *m)
+struct sample_params prepare_defaults(const struct model *m)
 {
     struct sample_params p = sample_params_neutral();
     const struct generation_defaults *g = &m->gen;
@@ -79,7 +79,7 @@ static struct sample_params model_defaults(const struct model *m)
 
 void prepare_describe_defaults(struct buf *out, const struct model *m)
 {
-    struct sample_params p = model_defaults(m);
+    struct sample_params p = prepare_defaults(m);
     buf_printf(out,
                "temperature %g, top_p %g, top_k %d, min_p %g, "
                "repetition_penalty %g (",
@@ -94,7 +94,7 @@ void prepare_describe_defaults(struct buf *out, const struct model *m)
 static struct sample_params settle(const struct model *m,
                                    const struct sampling_fields *f)
 {
-    struct sample_params p = model_defaults(m);
+    struct sample_params p = prepare_defaults(m);
     if (f->has & SAMPLING_TEMPERATURE)
         p.temperature = f->temperature;
     if (f->has & SAMPLING_TOP_P)
@@ -113,7 +113,7 @@ static struct sample_params settle(const struct model *m,
     return p;
 }
 
-/* `field` is the one that holds the prompt. */
+/* `field` is the one that would have to shrink. */
 static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
                     size_t ctx, struct err *err)
 {
@@ -135,7 +135,8 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
     bool asked = f->has & SAMPLING_MAX_TOKENS;
     uint32_t least = asked ? wanted : 1;
     if (n_prompt + least > ctx)
-        return too_long(field, n_prompt, least, ctx, err);
+        return too_long(n_prompt < ctx ? "max_tokens" : field, n_prompt, least,
+                        ctx, err);
     size_t rest = ctx - n_prompt;
     *max_tokens =
         asked || (wanted > 0 && wanted < rest) ? wanted : (uint32_t)rest;

@@ -23,8 +23,8 @@ struct http_options {
     uint32_t max_connections;        /* beyond it clients wait unanswered */
     uint32_t max_connections_per_ip; /* 0: no limit (behind a proxy) */
     uint32_t max_headers;
-    size_t max_header_bytes; /* request line and headers, and the pool they
-                                live in */
+    size_t max_header_bytes; /* of all headers; MHD's pool of a connection is
+                                twice that */
     size_t max_target_bytes; /* path and query */
     size_t max_body_bytes;
 

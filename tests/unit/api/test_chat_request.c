@@ -300,7 +300,7 @@ TEST(unknown_and_ignored_fields_pass)
     accept_fields(&r, "\"user\":7,\"metadata\":[],\"store\":\"x\","
                       "\"service_tier\":{},\"prompt_cache_key\":1,"
                       "\"no_stop_trim\":true,\"verbosity\":\"low\","
-                      "\"prediction\":{},\"stream_options\":7");
+                      "\"prediction\":{},\"stream_options\":{\"x\":7}");
     chat_request_deinit(&r);
 }
 
