@@ -1,0 +1,26 @@
+/* responses_request.h -- the body of POST /v1/responses, as a chat request.
+ *
+ * What the protocol calls otherwise is checked here and handed on under the
+ * chat's name (max_output_tokens, text.format, reasoning.effort, input, tools);
+ * every other field is a chat's and means the same.  What needs a server that
+ * remembers (previous_response_id, conversation, prompt, background) is
+ * refused: this one is stateless.
+ *
+ * Pool thread; pure. */
+#ifndef LFMD_API_RESPONSES_REQUEST_H
+#define LFMD_API_RESPONSES_REQUEST_H
+
+#include "api/chat_request.h"
+#include "model/base/buf.h"
+
+/* Parses `body`.  `echo` gets what the answer repeats of the request: members
+ * of a JSON object, without its braces.  On failure nothing is left to free
+ * but `echo`, and the error names the field as this protocol does. */
+int responses_request_parse(struct chat_request *r, struct buf *echo,
+                            const char *body, size_t n, uint32_t n_vocab,
+                            size_t arena_limit, struct err *err);
+
+/* An error about a chat ("messages", "max_tokens") in this protocol's names. */
+void responses_rename(struct err *err);
+
+#endif
