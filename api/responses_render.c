@@ -9,9 +9,9 @@
 
 const char *responses_status(const struct choice *c)
 {
-    return !c->ended                       ? "in_progress"
+    return !c->ended                    ? "in_progress"
            : c->finish == FINISH_LENGTH ? "incomplete"
-                                           : "completed";
+                                        : "completed";
 }
 
 /* --- items ------------------------------------------------------------------
@@ -50,9 +50,11 @@ void responses_item_id(char out[IDS_BYTES], const struct choice *c, uint32_t i)
 }
 
 /* Only the last one was cut, or is being said. */
-static const char *item_status(const struct choice *c, uint32_t i)
+static const char *item_status(const struct choice *c, uint32_t i, bool failed)
 {
-    return i + 1 < responses_n_items(c) ? "completed" : responses_status(c);
+    return i + 1 < responses_n_items(c) ? "completed"
+           : failed                     ? "incomplete"
+                                        : responses_status(c);
 }
 
 static void put_bytes(struct writer *w, const char *key, const struct buf *b)
@@ -99,11 +101,12 @@ void responses_content(struct writer *w, struct responses *x,
 }
 
 static void put_item(struct writer *w, struct responses *x,
-                     const struct choice *c, uint32_t i, bool begun)
+                     const struct choice *c, uint32_t i, const char *status,
+                     bool begun)
 {
     static const struct buf none = {0};
     const struct part *part = part_of(c, i);
-    item_open(w, c, i, begun ? "in_progress" : item_status(c, i));
+    item_open(w, c, i, status);
     if (part->kind == PART_CALL) {
         put_bytes(w, "arguments", begun ? &none : &part->bytes);
         writer_key_string(w, "call_id", part->id);
@@ -128,13 +131,13 @@ static void put_item(struct writer *w, struct responses *x,
 
 void responses_item_begun(struct writer *w, const struct choice *c, uint32_t i)
 {
-    put_item(w, NULL, c, i, true);
+    put_item(w, NULL, c, i, "in_progress", true);
 }
 
 void responses_item(struct writer *w, struct responses *x,
                     const struct choice *c, uint32_t i)
 {
-    put_item(w, x, c, i, false);
+    put_item(w, x, c, i, item_status(c, i, false), false);
 }
 
 /* --- the response -----------------------------------------------------------
@@ -226,9 +229,9 @@ void responses_object(struct writer *w, struct responses *x,
     writer_key_string(w, "model", a->model);
     writer_key(w, "output");
     writer_array(w);
-    for (uint32_t i = 0; (c->ended || err != NULL) && i < responses_n_items(c);
-         i++)
-        responses_item(w, x, c, i);
+    const bool tells = c->ended || err != NULL;
+    for (uint32_t i = 0; tells && i < responses_n_items(c); i++)
+        put_item(w, x, c, i, item_status(c, i, err != NULL), false);
     writer_end_array(w);
     put_usage(w, c);
     put_params(w, &job->params);

@@ -136,10 +136,10 @@ static int read_reasoning(struct change *c)
         rc = json_get_string(reasoning, "effort", &effort, "reasoning", c->err);
         if (rc >= 0)
             rc = responses_word(reasoning, "generate_summary", &summary, words,
-                          "reasoning", c->err);
+                                "reasoning", c->err);
         if (rc >= 0)
-            rc = responses_word(reasoning, "summary", &summary, words, "reasoning",
-                          c->err);
+            rc = responses_word(reasoning, "summary", &summary, words,
+                                "reasoning", c->err);
     }
     if (rc >= 0 && effort != NULL)
         rc = set(c, c->chat, "reasoning_effort", json_string(effort));
@@ -167,11 +167,9 @@ static int read_schema(struct change *c, json_t *format)
     if (!is_given(format, "schema"))
         return err_field(c->err, "text.format.schema",
                          "text.format.schema is missing");
-    json_t *to = json_object();
-    rc = set(c, to, "type", json_string("json_schema"));
-    if (set(c, to, "json_schema", json_incref(format)) != 0)
-        rc = -ERR_NOMEM;
-    return set(c, c->chat, "response_format", to) == 0 ? rc : -ERR_NOMEM;
+    return set(
+        c, c->chat, "response_format",
+        json_pack("{s:s, s:O}", "type", "json_schema", "json_schema", format));
 }
 
 static int read_format(struct change *c, json_t *text)
@@ -208,7 +206,8 @@ static int read_text(struct change *c)
     if (rc > 0) {
         has_format = rc = read_format(c, text);
         if (rc >= 0)
-            rc = responses_word(text, "verbosity", &verbosity, words, "text", c->err);
+            rc = responses_word(text, "verbosity", &verbosity, words, "text",
+                                c->err);
     }
     if (rc >= 0)
         rc = set(c, to, "format",
@@ -268,8 +267,8 @@ static int read_switches(struct change *c)
     const char *truncation = "disabled";
     bool parallel = true, other;
     json_t *options = NULL;
-    int rc = json_get_bool(c->body, "parallel_tool_calls", &parallel, "",
-                           c->err);
+    int rc =
+        json_get_bool(c->body, "parallel_tool_calls", &parallel, "", c->err);
     if (rc >= 0)
         rc = json_get_bool(c->body, "store", &other, "", c->err);
     if (rc >= 0)
@@ -278,13 +277,13 @@ static int read_switches(struct change *c)
         rc = json_get_bool(options, "include_obfuscation", &other,
                            "stream_options", c->err);
     if (rc >= 0)
-        rc = responses_word(c->body, "truncation", &truncation, words, "", c->err);
+        rc = responses_word(c->body, "truncation", &truncation, words, "",
+                            c->err);
     if (rc >= 0)
         rc = set(c, c->echo, "parallel_tool_calls", json_boolean(parallel));
     if (rc >= 0)
         rc = set(c, c->echo, "store", json_false());
-    return rc < 0 ? rc
-                  : set(c, c->echo, "truncation", json_string(truncation));
+    return rc < 0 ? rc : set(c, c->echo, "truncation", json_string(truncation));
 }
 
 /* --- the whole --------------------------------------------------------------
@@ -294,10 +293,22 @@ static int read_switches(struct change *c)
 static json_t *copy_body(const json_t *body)
 {
     static const char *const gone[] = {
-        "input", "instructions", "text", "tools", "tool_choice", "include",
-        "reasoning", "stream_options", "top_logprobs", /* changed below */
-        "messages", "n", "response_format", "max_tokens",
-        "max_completion_tokens", "reasoning_effort", "logprobs",
+        "input",
+        "instructions",
+        "text",
+        "tools",
+        "tool_choice",
+        "include",
+        "reasoning",
+        "stream_options",
+        "top_logprobs", /* changed below */
+        "messages",
+        "n",
+        "response_format",
+        "max_tokens",
+        "max_completion_tokens",
+        "reasoning_effort",
+        "logprobs",
         "return_token_ids", /* a chat's */
     };
     json_t *copy = json_copy_object(body);

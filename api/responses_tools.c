@@ -20,13 +20,6 @@ static int put(json_t *obj, const char *key, json_t *value, struct err *err)
     return json_object_set_new(obj, key, value) == 0 ? 0 : nomem(err);
 }
 
-/* A member as it is, null where there is none. */
-static json_t *member(const json_t *obj, const char *key)
-{
-    json_t *v = json_object_get(obj, key);
-    return v != NULL ? json_incref(v) : json_null();
-}
-
 /* {"type": "function", "name": ...}, in `tools` and wherever one of them is
  * pointed at. */
 static int check_function(const json_t *tool, const char *path, struct err *err)
@@ -97,19 +90,12 @@ static json_t *as_chat(const json_t *tool)
 /* What the answer repeats: all members, so that typed clients find them. */
 static json_t *as_echo(const json_t *tool)
 {
-    json_t *out = json_object();
-    int failed = json_object_set_new(out, "type", json_string("function"));
-    failed |= json_object_set_new(out, "name", member(tool, "name"));
-    failed |=
-        json_object_set_new(out, "description", member(tool, "description"));
-    failed |=
-        json_object_set_new(out, "parameters", member(tool, "parameters"));
-    failed |= json_object_set_new(
-        out, "strict", json_boolean(json_is_true(json_object_get(tool, "strict"))));
-    if (!failed)
-        return out;
-    json_decref(out);
-    return NULL;
+    json_t *description = json_object_get(tool, "description");
+    json_t *parameters = json_object_get(tool, "parameters");
+    return json_pack("{s:s, s:O, s:O?, s:O?, s:b}", "type", "function", "name",
+                     json_object_get(tool, "name"), "description", description,
+                     "parameters", parameters, "strict",
+                     json_is_true(json_object_get(tool, "strict")));
 }
 
 static int read_tools(json_t *chat, json_t *echo, const json_t *body,
@@ -142,14 +128,8 @@ static int read_tools(json_t *chat, json_t *echo, const json_t *body,
 /* {"type": "function", "function": {"name": ...}} */
 static json_t *pointer(const json_t *tool)
 {
-    json_t *function = json_object(), *out = json_object();
-    int failed = json_object_set_new(function, "name", member(tool, "name"));
-    failed |= json_object_set_new(out, "type", json_string("function"));
-    failed |= json_object_set_new(out, "function", function);
-    if (!failed)
-        return out;
-    json_decref(out);
-    return NULL;
+    return json_pack("{s:s, s:{s:O}}", "type", "function", "function", "name",
+                     json_object_get(tool, "name"));
 }
 
 /* {"type": "allowed_tools", "mode", "tools": [{"type", "name"}, ...]} */
@@ -171,14 +151,10 @@ static int read_allowed(json_t *chat, const json_t *choice, struct err *err)
     if (rc == 0 || json_array_size(tools) == 0)
         return err_field(err, "tool_choice.tools",
                          "tool_choice.tools must name at least one tool");
-    json_t *outer = json_object(), *inner = json_object(), *list = json_array();
-    rc = put(inner, "mode", json_string(mode), err);
-    if (put(inner, "tools", json_incref(list), err) != 0 ||
-        put(outer, "type", json_string("allowed_tools"), err) != 0)
-        rc = -ERR_NOMEM;
-    if (put(outer, "allowed_tools", inner, err) != 0 ||
-        put(chat, at, outer, err) != 0)
-        rc = -ERR_NOMEM;
+    json_t *list = json_array();
+    json_t *made = json_pack("{s:s, s:{s:s, s:O}}", "type", "allowed_tools",
+                             "allowed_tools", "mode", mode, "tools", list);
+    rc = list != NULL ? put(chat, at, made, err) : nomem(err);
     for (size_t i = 0; rc == 0 && i < json_array_size(tools); i++) {
         const json_t *tool = json_array_get(tools, i);
         snprintf(path, sizeof path, "tool_choice.tools[%zu]", i);
