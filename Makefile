@@ -42,7 +42,7 @@ obj          = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
-        fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
+        test-clients fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
         clean help packages test-packages test-programs install
 .SECONDARY:
 
@@ -174,6 +174,15 @@ build/venv/ready: tests/requirements.txt
 system: build/venv/ready $(B)/lfmd $(demo_server) ## tests from outside, over sockets
 	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
 	    $(V)/pytest -q --timeout=300 -p no:cacheprovider tests/server tests/deploy
+
+build/venv-clients/ready: tests/clients/requirements.txt
+	python3 -m venv build/venv-clients
+	build/venv-clients/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+test-clients: build/venv-clients/ready $(B)/lfmd ## what people use to talk to it
+	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
+	    build/venv-clients/bin/pytest -q --timeout=300 -p no:cacheprovider tests/clients
 
 lint: build/venv/ready format-check ## layers, sizes, charters, formatting
 	@python3 tests/lint/check.py
