@@ -45,6 +45,9 @@ static const struct route routes[] = {
     {"POST", "/completion", native, 0},
     {"POST", "/v1/responses", responses, 0},
     {"POST", "/responses", responses, 0},
+    {"GET", "/v1/responses/*", api_no_response, 0},
+    {"DELETE", "/v1/responses/*", api_no_response, 0},
+    {"POST", "/v1/responses/*", api_no_response, 0}, /* cancel */
     {"GET", "/v1/models", api_models, 0},
     {"GET", "/models", api_models, 0},
     {"GET", "/v1/models/*", api_model, 0},

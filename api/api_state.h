@@ -40,6 +40,7 @@ void api_model(struct exchange *ex, void *user);
 void api_tokenize(struct exchange *ex, void *user);
 void api_detokenize(struct exchange *ex, void *user);
 void api_apply_template(struct exchange *ex, void *user);
+void api_no_response(struct exchange *ex, void *user);
 void api_health(struct exchange *ex, void *user);
 void api_live(struct exchange *ex, void *user);
 void api_metrics(struct exchange *ex, void *user);

@@ -15,6 +15,7 @@
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/logprob_render.h"
+#include "api/responses_fit.h"
 #include "api/responses_render.h"
 #include "api/responses_request.h"
 #include "api/turn_state.h"
@@ -29,8 +30,17 @@ static int parse(struct turn *t, const char *body, size_t n, size_t limit,
     if (x == NULL)
         return err_nomem(err, "the request");
     t->extra = x;
-    return responses_request_parse(&t->chat, &x->echo, body, n,
-                                   t->api->model->hp.n_vocab, limit, err);
+    struct chat_request *r = &t->chat;
+    int rc = responses_request_parse(r, &x->asked, body, n,
+                                     t->api->model->hp.n_vocab, limit, err);
+    if (rc != 0 || !x->asked.truncates)
+        return rc;
+    r->replay = t->api->replay; /* which makes some prompts longer */
+    r->tenant = t->tenant;
+    rc = responses_truncate(r, t->api->model, err);
+    if (rc != 0)
+        chat_request_deinit(r);
+    return rc;
 }
 
 static void free_extra(struct turn *t)
@@ -38,7 +48,7 @@ static void free_extra(struct turn *t)
     struct responses *x = t->extra;
     if (x == NULL)
         return;
-    buf_deinit(&x->echo);
+    buf_deinit(&x->asked.echo);
     responses_logprobs_deinit(&x->logprobs);
     mem_free(x);
 }

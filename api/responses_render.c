@@ -235,6 +235,6 @@ void responses_object(struct writer *w, struct responses *x,
     writer_end_array(w);
     put_usage(w, c);
     put_params(w, &job->params);
-    writer_members(w, buf_str(&x->echo), x->echo.len);
+    writer_members(w, buf_str(&x->asked.echo), x->asked.echo.len);
     writer_end_object(w);
 }

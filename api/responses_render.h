@@ -12,6 +12,7 @@
 
 #include "api/answer.h"
 #include "api/responses_logprobs.h"
+#include "api/responses_request.h"
 #include "api/writer.h"
 #include "model/base/err.h"
 
@@ -21,7 +22,7 @@ struct job;
 
 /* What a response has besides the parts; t->extra. */
 struct responses {
-    struct buf echo; /* of the request, see responses_request.h */
+    struct responses_asked asked;
     uint32_t n_events;
     struct responses_logprobs logprobs;
 };

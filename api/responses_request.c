@@ -15,6 +15,7 @@
 /* A request on its way. */
 struct change {
     const json_t *body;
+    bool truncates;
     json_t *chat; /* owned: what chat_request_read gets */
     json_t *echo; /* owned: what the answer repeats */
     struct err *err;
@@ -279,6 +280,7 @@ static int read_switches(struct change *c)
     if (rc >= 0)
         rc = responses_word(c->body, "truncation", &truncation, words, "",
                             c->err);
+    c->truncates = strcmp(truncation, "auto") == 0;
     if (rc >= 0)
         rc = set(c, c->echo, "parallel_tool_calls", json_boolean(parallel));
     if (rc >= 0)
@@ -353,9 +355,10 @@ static void put_members(struct buf *out, const json_t *obj)
     buf_deinit(&text);
 }
 
-int responses_request_parse(struct chat_request *r, struct buf *echoed,
-                            const char *body, size_t n, uint32_t n_vocab,
-                            size_t arena_limit, struct err *err)
+int responses_request_parse(struct chat_request *r,
+                            struct responses_asked *asked, const char *body,
+                            size_t n, uint32_t n_vocab, size_t arena_limit,
+                            struct err *err)
 {
     json_t *root;
     char text[64];
@@ -374,9 +377,10 @@ int responses_request_parse(struct chat_request *r, struct buf *echoed,
                                               : err_nomem(err, "the request");
     }
     if (rc == 0)
-        put_members(echoed, c.echo);
-    if (rc == 0 && !buf_ok(echoed))
+        put_members(&asked->echo, c.echo);
+    if (rc == 0 && !buf_ok(&asked->echo))
         rc = err_nomem(err, "the request");
+    asked->truncates = c.truncates;
     if (rc == 0) {
         rc = chat_request_read(r, c.chat, n_vocab, arena_limit, err);
         responses_rename(err);

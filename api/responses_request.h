@@ -13,12 +13,19 @@
 #include "api/chat_request.h"
 #include "model/base/buf.h"
 
-/* Parses `body`.  `echo` gets what the answer repeats of the request: members
- * of a JSON object, without its braces.  On failure nothing is left to free
- * but `echo`, and the error names the field as this protocol does. */
-int responses_request_parse(struct chat_request *r, struct buf *echo,
-                            const char *body, size_t n, uint32_t n_vocab,
-                            size_t arena_limit, struct err *err);
+/* What a chat request has no place for. */
+struct responses_asked {
+    struct buf echo; /* what the answer repeats: members of a JSON object,
+                        without its braces */
+    bool truncates;  /* too long a prompt is cut (responses_fit.h) */
+};
+
+/* Parses `body`; `asked` is zeroed before.  On failure nothing is left to free
+ * but asked->echo, and the error names the field as this protocol does. */
+int responses_request_parse(struct chat_request *r,
+                            struct responses_asked *asked, const char *body,
+                            size_t n, uint32_t n_vocab, size_t arena_limit,
+                            struct err *err);
 
 /* An error about a chat ("messages", "max_tokens") in this protocol's names. */
 void responses_rename(struct err *err);

@@ -272,6 +272,27 @@ def test_what_cannot_be_done_is_named(demo, fields, param, word):
     assert word in e["message"]
 
 
+def test_a_long_conversation_is_cut_where_that_is_asked(demo):
+    items = [{"role": "user", "content": f"Tell me the number {i}, please. "
+              + "It is for my list. " * 5} for i in range(200)]
+    r = demo.post("/v1/responses", {"input": items})
+    assert r.status_code == 400
+    assert r.json()["error"]["code"] == "context_length_exceeded"
+    r = ask(demo, input=items, truncation="auto", max_output_tokens=20)
+    assert 2048 < r["usage"]["input_tokens"] <= 4096 - 20
+    assert r["truncation"] == "auto"
+
+
+@pytest.mark.parametrize("method, path", [
+    ("GET", "resp_1"), ("DELETE", "resp_1"), ("POST", "resp_1/cancel"),
+    ("GET", "resp_1/input_items"), ("POST", "compact")])
+def test_no_response_is_kept(demo, method, path):
+    r = httpx.request(method, f"{demo.url}/v1/responses/{path}", timeout=30)
+    assert r.status_code == 404
+    assert "stateless" in r.json()["error"]["message"]
+    assert httpx.get(demo.url + "/v1/responses").status_code == 405
+
+
 def test_a_model_by_another_name_is_not_found(start):
     d = start("--strict-model-name")
     r = d.post("/v1/responses", {"input": "Hi", "model": "other"})

@@ -10,21 +10,21 @@
 
 struct parsed {
     struct chat_request r;
-    struct buf echo;
+    struct responses_asked asked;
     struct err err;
 };
 
 static int parse(struct parsed *p, const char *body)
 {
     memset(p, 0, sizeof *p);
-    return responses_request_parse(&p->r, &p->echo, body, strlen(body), VOCAB,
+    return responses_request_parse(&p->r, &p->asked, body, strlen(body), VOCAB,
                                    1u << 24, &p->err);
 }
 
 static void discard(struct parsed *p)
 {
     chat_request_deinit(&p->r);
-    buf_deinit(&p->echo);
+    buf_deinit(&p->asked.echo);
 }
 
 static void accept(struct parsed *p, const char *body)
@@ -46,7 +46,7 @@ static void refuse(const char *body, const char *param)
                  param, p.err.text);
     if (param[0] != '\0' && strncmp(p.err.text, param, strlen(param)) != 0)
         fail_msg("%s does not begin with %s", p.err.text, param);
-    buf_deinit(&p.echo);
+    buf_deinit(&p.asked.echo);
 }
 
 /* The messages of the chat, as JSON. */
@@ -427,7 +427,7 @@ TEST(the_answer_repeats_what_was_asked)
     UNUSED_STATE;
     struct parsed p;
     accept(&p, "{\"input\":\"x\"}");
-    assert_string_equal(buf_str(&p.echo), NOTHING_ASKED);
+    assert_string_equal(buf_str(&p.asked.echo), NOTHING_ASKED);
     discard(&p);
     accept(&p,
            "{\"input\":\"x\",\"store\":true,\"instructions\":\"i\",\"user\":"
@@ -440,7 +440,7 @@ TEST(the_answer_repeats_what_was_asked)
                     "\"b\"},\"parallel_tool_calls\":false,\"truncation\":"
                     "\"auto\"}");
     assert_string_equal(
-        buf_str(&p.echo),
+        buf_str(&p.asked.echo),
         "\"background\":false,\"previous_response_id\":null,"
         "\"instructions\":\"i\",\"prompt_cache_key\":\"k\","
         "\"safety_identifier\":\"s\",\"user\":\"u\",\"service_tier\":"
@@ -467,7 +467,7 @@ TEST(null_is_absent)
                "\"truncation\":null,\"top_logprobs\":null,\"stream\":null,"
                "\"stream_options\":null,\"service_tier\":null,\"user\":null,"
                "\"parallel_tool_calls\":null,\"temperature\":null}");
-    assert_string_equal(buf_str(&p.echo), NOTHING_ASKED);
+    assert_string_equal(buf_str(&p.asked.echo), NOTHING_ASKED);
     discard(&p);
 }
 
@@ -559,7 +559,7 @@ TEST(memory_may_run_out_anywhere)
         assert_true(rc == 0 || (rc == -ERR_NOMEM && hits > 0));
         if (rc == 0)
             chat_request_deinit(&p.r);
-        buf_deinit(&p.echo);
+        buf_deinit(&p.asked.echo);
         assert_int_equal(mem_live_count(), live);
         assert_true(nth < 10000);
     }
