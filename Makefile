@@ -44,7 +44,7 @@ obj          = $(patsubst %.c,$(B)/%.o,$(1))
 .PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
         fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
         clean help packages test-packages test-programs \
-        test-schemathesis install
+        test-schemathesis test-clients install
 .SECONDARY:
 
 all: build/lfmd ## build build/lfmd
@@ -191,6 +191,15 @@ system: build/venv/ready $(B)/lfmd $(demo_server) ## tests from outside, over so
 CASES ?= 100
 test-schemathesis: build/venv/ready $(B)/lfmd ## CASES random requests for each operation of /openapi.json
 	LFMD_BINARY=$(abspath $(B)/lfmd) $(V)/python tests/tools/schemathesis_run.py $(CASES)
+
+build/venv-clients/ready: tests/clients/requirements.txt
+	python3 -m venv build/venv-clients
+	build/venv-clients/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+test-clients: build/venv-clients/ready $(B)/lfmd ## what people use to talk to it
+	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
+	    build/venv-clients/bin/pytest -q --timeout=300 -p no:cacheprovider tests/clients
 
 lint: build/venv/ready format-check ## layers, sizes, charters, formatting
 	@python3 tests/lint/check.py

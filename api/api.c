@@ -29,6 +29,11 @@ static void native(struct exchange *ex, void *user)
     turn_begin(user, ex, &form_native);
 }
 
+static void responses(struct exchange *ex, void *user)
+{
+    turn_begin(user, ex, &form_responses);
+}
+
 /* Probes need no key and are answered to the end; the short names are what
  * llama-server's clients use. */
 #define PROBE (ROUTE_PUBLIC | ROUTE_DRAINING | ROUTE_QUIET)
@@ -39,6 +44,11 @@ static const struct route routes[] = {
     {"POST", "/v1/completions", completions, 0},
     {"POST", "/completions", completions, 0},
     {"POST", "/completion", native, 0},
+    {"POST", "/v1/responses", responses, 0},
+    {"POST", "/responses", responses, 0},
+    {"GET", "/v1/responses/*", api_no_response, 0},
+    {"DELETE", "/v1/responses/*", api_no_response, 0},
+    {"POST", "/v1/responses/*", api_no_response, 0}, /* cancel */
     {"GET", "/v1/models", api_models, 0},
     {"GET", "/models", api_models, 0},
     {"GET", "/v1/models/*", api_model, 0},

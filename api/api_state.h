@@ -48,6 +48,7 @@ void api_props(struct exchange *ex, void *user);
 void api_slots(struct exchange *ex, void *user);
 void api_load(struct exchange *ex, void *user);
 void api_openapi(struct exchange *ex, void *user);
+void api_no_response(struct exchange *ex, void *user);
 void api_health(struct exchange *ex, void *user);
 void api_live(struct exchange *ex, void *user);
 void api_metrics(struct exchange *ex, void *user);

@@ -329,9 +329,15 @@ static int submit(struct turn *t)
 static void begin_saying(struct turn *t)
 {
     t->form->say_begin(t);
-    if (buf_ok(&t->out) && t->out.len > 0)
+    if (!buf_ok(&t->out)) {
+        struct err err = {0};
+        err_nomem(&err, "the beginning of the answer");
+        turn_fail(t, &err);
+        return;
+    }
+    if (t->out.len > 0)
         exchange_stream_write(t->ex, t->out.data, t->out.len);
-    buf_clear(&t->out); /* if memory was short, the next write says so too */
+    buf_clear(&t->out);
 }
 
 static void prepared(void *user)

@@ -153,6 +153,15 @@ void writer_raw(struct writer *w, const char *json, size_t n)
     buf_put(w->out, json, n);
 }
 
+void writer_members(struct writer *w, const char *json, size_t n)
+{
+    assert(in_object(w) && !w->after_key);
+    if (n == 0)
+        return;
+    comma(w);
+    buf_put(w->out, json, n);
+}
+
 void writer_key_string(struct writer *w, const char *key, const char *s)
 {
     writer_key(w, key);

@@ -47,6 +47,8 @@ void writer_float(struct writer *w, float v);
 void writer_string(struct writer *w, const char *s); /* NULL is null */
 void writer_string_n(struct writer *w, const char *s, size_t n); /* UTF-8 */
 void writer_raw(struct writer *w, const char *json, size_t n);   /* one value */
+/* Members of an object, written before: "\"a\":1,\"b\":2" without braces. */
+void writer_members(struct writer *w, const char *json, size_t n);
 
 /* key and value at once */
 void writer_key_string(struct writer *w, const char *key, const char *s);

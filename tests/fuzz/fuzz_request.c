@@ -1,4 +1,4 @@
-/* fuzz_request.c -- the bodies of both endpoints; what is accepted must keep
+/* fuzz_request.c -- the bodies of the endpoints; what is accepted must keep
  * the promises of the headers. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "api/chat_prompt.h"
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/responses_request.h"
 #include "model/template/template.h"
 
 #define VOCAB 1000u
@@ -65,24 +66,52 @@ static void render(const struct chat_request *r)
     buf_deinit(&out);
 }
 
+static void check_chat(struct chat_request *r)
+{
+    check_sampling(&r->sampling);
+    require(json_array_size(r->messages) > 0);
+    for (size_t i = 0; i < json_array_size(r->messages); i++) {
+        const json_t *m = json_array_get(r->messages, i);
+        require(json_is_string(json_object_get(m, "role")));
+        require(json_is_string(json_object_get(m, "content")));
+    }
+    render(r);
+    chat_request_deinit(r);
+}
+
 static void chat(const char *body, size_t n)
 {
     struct chat_request r;
     struct err err = {0};
     int rc = chat_request_parse(&r, body, n, VOCAB, 1u << 24, &err);
+    if (rc != 0)
+        check_error(rc, &err);
+    else
+        check_chat(&r);
+}
+
+/* What the answer repeats is JSON in any case. */
+static void responses(const char *body, size_t n)
+{
+    struct chat_request r;
+    struct responses_asked asked = {0};
+    struct err err = {0};
+    struct buf object = {0};
+    json_t *echo = NULL;
+    int rc =
+        responses_request_parse(&r, &asked, body, n, VOCAB, 1u << 24, &err);
     if (rc != 0) {
         check_error(rc, &err);
-        return;
+    } else {
+        buf_printf(&object, "{%s}", buf_str(&asked.echo));
+        require(json_parse(&echo, buf_str(&object), object.len, 80, 1u << 20,
+                           &err) == 0);
+        require(r.sampling.n == 1);
+        check_chat(&r);
     }
-    check_sampling(&r.sampling);
-    require(json_array_size(r.messages) > 0);
-    for (size_t i = 0; i < json_array_size(r.messages); i++) {
-        const json_t *m = json_array_get(r.messages, i);
-        require(json_is_string(json_object_get(m, "role")));
-        require(json_is_string(json_object_get(m, "content")));
-    }
-    render(&r);
-    chat_request_deinit(&r);
+    json_decref(echo);
+    buf_deinit(&object);
+    buf_deinit(&asked.echo);
 }
 
 static void completion(const char *body, size_t n)
@@ -105,5 +134,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     chat((const char *)data, size);
     completion((const char *)data, size);
+    responses((const char *)data, size);
     return 0;
 }

@@ -551,6 +551,24 @@ TEST(memory_may_run_out_anywhere)
     }
 }
 
+TEST(parsed_json_is_read_and_may_go)
+{
+    UNUSED_STATE;
+    static const char body[] = "{" HI ",\"model\":\"m\",\"stop\":\"x\","
+                               "\"tools\":[" TOOL("f") "]}";
+    struct chat_request r;
+    struct err err = {0};
+    json_t *root;
+    assert_int_equal(json_parse(&root, body, strlen(body), 16, 100, &err), 0);
+    assert_int_equal(chat_request_read(&r, root, VOCAB, 1u << 20, &err), 0);
+    json_decref(root);
+    assert_string_equal(r.model, "m");
+    assert_string_equal(r.sampling.stop[0], "x");
+    assert_string_equal(text_of(&r, 0, "content"), "Hi");
+    assert_int_equal(json_array_size(r.tools), 1);
+    chat_request_deinit(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +584,7 @@ int main(void)
             an_assistants_last_message_is_continued_unless_told_otherwise),
         cmocka_unit_test(plain_text_format_passes),
         cmocka_unit_test(memory_may_run_out_anywhere),
+        cmocka_unit_test(parsed_json_is_read_and_may_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

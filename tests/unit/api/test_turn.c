@@ -40,6 +40,10 @@ static const struct call calls[] = {
                         "\"max_tokens\":2,\"echo\":true,\"stop\":[\"zz\"]}"},
     {"/completion", "{\"prompt\":[[5,\"a\"],{\"prompt_string\":\"b\"}],"
                     "\"n_probs\":1,\"n_predict\":2}"},
+    {"/v1/responses", "{\"input\":\"Hi\",\"temperature\":0,\"stream\":true,"
+                      "\"max_output_tokens\":2,\"include\":["
+                      "\"message.output_text.logprobs\"],\"tools\":[{\"type\":"
+                      "\"function\",\"name\":\"f\"}]}"},
 };
 #define N_CALLS (sizeof calls / sizeof *calls)
 
@@ -177,7 +181,8 @@ static void ask(const struct call *c, long fault)
 static bool is_whole(void)
 {
     if (strstr(f.answer, "text/event-stream") != NULL)
-        return strstr(f.answer, "[DONE]") != NULL;
+        return strstr(f.answer, "[DONE]") != NULL ||
+               strstr(f.answer, "event: response.incomplete") != NULL;
     return strstr(f.answer, "\"error\"") == NULL;
 }
 
