@@ -7,12 +7,16 @@
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/form.h"
+#include "api/messages_error.h"
 #include "api/replay.h"
+#include "api/reply.h"
 #include "api/turn.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
+#include "model/base/hash.h"
 
 #define TICK_MS 1000u
+#define KEY_SEED 2u /* of tenants; see SALT_SEED */
 
 static void chat(struct exchange *ex, void *user)
 {
@@ -34,6 +38,11 @@ static void responses(struct exchange *ex, void *user)
     turn_begin(user, ex, &form_responses);
 }
 
+static void messages(struct exchange *ex, void *user)
+{
+    turn_begin(user, ex, &form_messages);
+}
+
 /* Probes need no key and are answered to the end; the short names are what
  * llama-server's clients use. */
 #define PROBE (ROUTE_PUBLIC | ROUTE_DRAINING | ROUTE_QUIET)
@@ -49,6 +58,8 @@ static const struct route routes[] = {
     {"GET", "/v1/responses/*", api_no_response, 0},
     {"DELETE", "/v1/responses/*", api_no_response, 0},
     {"POST", "/v1/responses/*", api_no_response, 0}, /* cancel */
+    {"POST", "/v1/messages", messages, 0},
+    {"POST", "/v1/messages/count_tokens", api_count_messages, 0},
     {"GET", "/v1/models", api_models, 0},
     {"GET", "/models", api_models, 0},
     {"GET", "/v1/models/*", api_model, 0},
@@ -139,10 +150,39 @@ static bool is_json(const char *type)
            (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);
 }
 
+/* Whoever asks there reads errors in Anthropic's words, whatever finds them. */
+static bool is_anthropic(const char *path)
+{
+    static const char root[] = "/v1/messages";
+    const size_t n = sizeof root - 1;
+    return path != NULL && strncmp(path, root, n) == 0 &&
+           (path[n] == '\0' || path[n] == '/' || path[n] == '?');
+}
+
+void api_error_body(void *user, const char *path, int status,
+                    const char *message, struct buf *out)
+{
+    (void)user;
+    if (is_anthropic(path))
+        messages_error_write_status(out, status, message);
+    else
+        error_write_status(out, status, message);
+}
+
+static void refuse(struct exchange *ex, int status, const char *message)
+{
+    struct buf body = {0};
+    api_error_body(NULL, exchange_path(ex), status, message, &body);
+    reply_json(ex, status, &body);
+}
+
 void api_gate(struct exchange *ex, void *user)
 {
     const struct api *api = user;
+    const bool anthropic = is_anthropic(exchange_path(ex));
     struct err err = {0};
+    if (anthropic) /* the name that Anthropic's clients look for */
+        (void)exchange_add_header(ex, "request-id", exchange_request_id(ex));
     if (exchange_flags(ex) & ROUTE_PUBLIC)
         return;
     int rc = auth_check(api->auth, exchange_header(ex, "Authorization"),
@@ -151,19 +191,23 @@ void api_gate(struct exchange *ex, void *user)
         rc = api_check_serving(api, &err);
     const char *type = exchange_header(ex, "Content-Type");
     if (rc != 0)
-        error_reply(ex, &err);
+        error_reply_as(ex, &err, 0, anthropic ? messages_error_write : NULL);
     else if (type != NULL && strcmp(exchange_method(ex), "POST") == 0 &&
              !is_json(type))
-        error_reply_status(ex, 415,
-                           "the body must be JSON: send "
-                           "\"Content-Type: application/json\"");
+        refuse(ex, 415,
+               "the body must be JSON: send "
+               "\"Content-Type: application/json\"");
 }
 
-void api_error_body(void *user, int status, const char *message,
-                    struct buf *out)
+/* Clients with keys of their own do not learn from the time to the first token
+ * what others have asked. */
+uint64_t api_tenant(const struct api *api, const struct exchange *ex)
 {
-    (void)user;
-    error_write_status(out, status, message);
+    if (!auth_required(api->auth))
+        return 0;
+    const char *key = auth_presented(exchange_header(ex, "Authorization"),
+                                     exchange_header(ex, "X-Api-Key"));
+    return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
 }
 
 int api_check_serving(const struct api *api, struct err *err)

@@ -114,13 +114,6 @@ static void send_body(struct exchange *ex, int status, struct buf *body)
     buf_deinit(body);
 }
 
-void error_reply_status(struct exchange *ex, int status, const char *text)
-{
-    struct buf body = {0};
-    error_write_status(&body, status, text);
-    send_body(ex, status, &body);
-}
-
 void error_reply(struct exchange *ex, const struct err *err)
 {
     error_reply_as(ex, err, 0, NULL);

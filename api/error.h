@@ -35,9 +35,6 @@ void error_write_status(struct buf *out, int status, const char *text);
  * short the body is a fixed one. */
 void error_reply(struct exchange *ex, const struct err *err);
 
-/* The same for what has only a status. */
-void error_reply_status(struct exchange *ex, int status, const char *text);
-
 /* Writes an error as the body of an answer. */
 typedef void error_body_fn(struct buf *out, const struct err *err);
 

@@ -15,7 +15,7 @@
 #include "server/engine/job.h"
 
 #define REQUEST_BYTES_DEFAULT ((size_t)64 << 20)
-#define SALT_SEED 1u /* so that no salt is an API key (turn.c) */
+#define SALT_SEED 1u /* so that no salt is an API key (api.c) */
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
 _Static_assert(SAMPLING_DRAFT_MAX == JOB_DRAFT_MAX, "one bound, two rooms");
@@ -132,7 +132,7 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
                          size_t n_prompt, uint32_t wanted, struct err *err)
 {
     size_t ctx = m->ctx_tokens;
-    bool asked = f->has & SAMPLING_MAX_TOKENS;
+    bool asked = (f->has & SAMPLING_MAX_TOKENS) && !f->clips_max_tokens;
     uint32_t least = asked ? wanted : 1;
     if (n_prompt + least > ctx)
         return too_long(n_prompt < ctx ? "max_tokens" : field, n_prompt, least,

@@ -2,7 +2,6 @@
 #include "api/task.h"
 
 #include "api/api_state.h"
-#include "api/error.h"
 #include "api/reply.h"
 #include "model/base/alloc.h"
 #include "server/http/http.h"
@@ -19,7 +18,7 @@ static void task_done(void *user)
     if (t->rc == 0)
         reply_json(t->ex, 200, &t->out);
     else
-        error_reply(t->ex, &t->err);
+        error_reply_as(t->ex, &t->err, 0, t->error_body);
     t->api->n_tasks--;
     exchange_release(t->ex);
     buf_deinit(&t->out);
@@ -28,10 +27,22 @@ static void task_done(void *user)
 
 void task_start(struct api *api, struct exchange *ex, task_fn *work)
 {
+    task_start_as(api, ex, work, NULL);
+}
+
+void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
+                   error_body_fn *error_body)
+{
     struct task *t = mem_calloc(1, sizeof *t);
     struct err err = {0};
     if (t != NULL) {
-        *t = (struct task){.api = api, .ex = ex, .work = work};
+        *t = (struct task){
+            .api = api,
+            .ex = ex,
+            .work = work,
+            .error_body = error_body,
+            .tenant = api_tenant(api, ex),
+        };
         exchange_hold(ex);
         if (loop_background(api->loop, task_work, task_done, t) == 0) {
             api->n_tasks++;
@@ -41,7 +52,7 @@ void task_start(struct api *api, struct exchange *ex, task_fn *work)
         mem_free(t);
     }
     err_nomem(&err, "the request");
-    error_reply(ex, &err);
+    error_reply_as(ex, &err, 0, error_body);
 }
 
 int task_body(const struct task *t, json_t **out, struct err *err)

@@ -5,6 +5,9 @@
 #ifndef LFMD_API_TASK_H
 #define LFMD_API_TASK_H
 
+#include <stdint.h>
+
+#include "api/error.h"
 #include "model/base/buf.h"
 #include "model/base/err.h"
 #include "model/base/json.h"
@@ -21,13 +24,18 @@ struct task {
     struct api *api;
     struct exchange *ex; /* held */
     task_fn *work;
+    error_body_fn *error_body; /* NULL: OpenAI's */
+    uint64_t tenant;
     struct buf out; /* the answer's body */
     int rc;
     struct err err;
 };
 
-/* Loop thread.  Answers `ex` in every case. */
+/* Loop thread, in the handler.  Answers `ex` in every case; the second with
+ * the errors of another protocol. */
 void task_start(struct api *api, struct exchange *ex, task_fn *work);
+void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
+                   error_body_fn *error_body);
 
 /* The body as an object: a new reference. */
 int task_body(const struct task *t, json_t **out, struct err *err);

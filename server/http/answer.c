@@ -121,7 +121,7 @@ void exchange_error_body(const struct exchange *ex, int status,
     const struct http_options *opt = &ex->http->opt;
 
     if (opt->error_body != NULL)
-        opt->error_body(opt->error_user, status, message, body);
+        opt->error_body(opt->error_user, ex->target, status, message, body);
     else
         buf_printf(body, "{\"error\":{\"message\":\"%s\",\"code\":%d}}",
                    message, status);

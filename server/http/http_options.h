@@ -12,9 +12,10 @@
 struct buf;
 
 /* Writes the body of an error that HTTP itself found, as application/json.
- * `message` is a sentence that quotes nothing of the request. */
-typedef void http_error_body_fn(void *user, int status, const char *message,
-                                struct buf *out);
+ * `path` is what was asked for, perhaps with a query, or NULL; `message` is a
+ * sentence that quotes nothing of the request. */
+typedef void http_error_body_fn(void *user, const char *path, int status,
+                                const char *message, struct buf *out);
 
 struct http_options {
     const char *host; /* an address or name, or "unix:/path" */
