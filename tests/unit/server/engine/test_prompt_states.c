@@ -119,12 +119,12 @@ static void check_call(const struct call *call)
     check_captured(job);
 }
 
-static void run_crowd(uint32_t n_blocks, bool prefix_cache, bool preempts)
+static void run_crowd(uint32_t n_blocks, const struct engine_options *options,
+                      bool preempts)
 {
     static struct call calls[CROWD];
-    const struct engine_options options = options_of(prefix_cache);
     struct rig rig;
-    rig_init(&rig, n_blocks, &options);
+    rig_init(&rig, n_blocks, options);
     for (uint32_t i = 0; i < CROWD; i++) {
         rig_call(&calls[i], prompt_job(i, want_of(i)));
         rig_submit(&rig, &calls[i]);
@@ -136,21 +136,26 @@ static void run_crowd(uint32_t n_blocks, bool prefix_cache, bool preempts)
     }
     struct engine_stats stats = engine_stats(rig.engine);
     assert_int_equal(stats.preemptions > 0, preempts);
-    assert_int_equal(stats.prefix_hit_tokens > 0, prefix_cache);
+    assert_int_equal(stats.prefix_hit_tokens > 0, options->prefix_cache);
     rig_deinit(&rig);
 }
 
 TEST(among_replies_every_prompt_shows_its_own_states)
 {
     UNUSED_STATE;
-    run_crowd(400, false, false);
-    run_crowd(400, true, false);
+    const struct engine_options cold = options_of(false);
+    const struct engine_options hot = options_of(true);
+    run_crowd(400, &cold, false);
+    run_crowd(400, &hot, false);
 }
 
 TEST(preempted_it_shows_the_same)
 {
     UNUSED_STATE;
-    run_crowd(16, false, true);
+    /* So few tokens a step that a prompt is long on its way. */
+    struct engine_options slow = options_of(false);
+    slow.max_sequences = slow.max_step_tokens = slow.max_logit_rows = 8;
+    run_crowd(14, &slow, true);
 }
 
 static struct heard *say_again(struct rig *rig, struct call *call,
