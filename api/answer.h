@@ -1,7 +1,7 @@
 /* answer.h -- what is known so far of the answer to one call.
  *
- * turn.c fills it from the engine's events, the renderers read it; in a stream
- * a choice holds what the next chunk will say, otherwise all of it.
+ * turn_hear.c fills it from the engine's events, the forms render it; in a
+ * stream a choice holds what the next chunk will say, otherwise all of it.
  *
  * Plain data, loop thread. */
 #ifndef LFMD_API_ANSWER_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "api/ids.h"
+#include "api/parts.h"
 #include "model/base/buf.h"
 #include "model/base/token.h"
 #include "model/dialect/speech.h"
@@ -31,13 +32,8 @@ struct choice {
     const token_id *prompt;      /* [n_prompt], borrowed from the job */
     uint32_t n_prompt;
     struct speech speech; /* chat only */
-    struct buf text;      /* content, or a completion's text */
-    struct buf reasoning;
-    struct buf calls;                /* elements of "tool_calls" */
-    struct buf call_ids;             /* IDS_BYTES each, never forgotten */
-    struct buf said;                 /* chat with tools: all of it, as it is */
-    struct buf call_name, call_args; /* of the call being told */
-    uint32_t n_calls;
+    struct parts parts;   /* a completion's is one text */
+    struct buf said;      /* chat with tools: all of it, as it is */
     struct logprob_lists logprobs;
     uint32_t text_offset; /* code points of text before the next token */
     struct buf ids;       /* token ids, joined by commas */

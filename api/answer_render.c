@@ -39,7 +39,7 @@ void answer_chunk_usage(struct writer *w, const struct answer *a)
 void answer_finish(struct writer *w, const struct choice *c)
 {
     const char *reason = c->finish == FINISH_LENGTH ? "length"
-                         : c->n_calls > 0           ? "tool_calls"
+                         : c->parts.n_calls > 0     ? "tool_calls"
                                                     : "stop";
     writer_key_string(w, "finish_reason", reason);
     writer_key(w, "stop_reason");
@@ -58,6 +58,31 @@ void answer_list(struct writer *w, const char *key, const struct buf *elements)
     if (elements->len > 0)
         writer_raw(w, elements->data, elements->len);
     writer_end_array(w);
+}
+
+static void put_joined(struct writer *w, const char *key, struct buf *text)
+{
+    writer_key(w, key);
+    writer_string_n(w, buf_str(text), text->len);
+    if (!buf_ok(text))
+        w->out->failed = true;
+    buf_deinit(text);
+}
+
+void answer_parts(struct writer *w, const char *key, const struct parts *p,
+                  enum part_kind kind)
+{
+    struct buf text = {0};
+    parts_join(p, kind, &text);
+    put_joined(w, key, &text);
+}
+
+void answer_news(struct writer *w, const char *key, const struct parts *p,
+                 enum part_kind kind)
+{
+    struct buf text = {0};
+    parts_join_news(p, kind, &text);
+    put_joined(w, key, &text);
 }
 
 void answer_usage_chunk(struct writer *w, const struct answer *a,

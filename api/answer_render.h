@@ -20,6 +20,12 @@ void answer_finish(struct writer *w, const struct choice *c);
 /* "key": [elements] */
 void answer_list(struct writer *w, const char *key, const struct buf *elements);
 
+/* "key": all of that kind that the choice says, or what is new of it */
+void answer_parts(struct writer *w, const char *key, const struct parts *p,
+                  enum part_kind kind);
+void answer_news(struct writer *w, const char *key, const struct parts *p,
+                 enum part_kind kind);
+
 /* The last chunk of a stream that asked for usage. */
 void answer_usage_chunk(struct writer *w, const struct answer *a,
                         const char *object);

@@ -5,6 +5,7 @@
 
 #include "api/api_state.h"
 #include "api/error.h"
+#include "api/form.h"
 #include "api/replay.h"
 #include "api/turn.h"
 #include "model/base/alloc.h"
@@ -14,12 +15,12 @@
 
 static void chat(struct exchange *ex, void *user)
 {
-    turn_chat(user, ex);
+    turn_begin(user, ex, &form_chat);
 }
 
 static void completions(struct exchange *ex, void *user)
 {
-    turn_completion(user, ex);
+    turn_begin(user, ex, &form_completion);
 }
 
 /* Probes need no key and are answered to the end; the short names are what

@@ -59,6 +59,61 @@ void chat_render_role(struct buf *out, const struct answer *a,
     chunk_close(&w, a);
 }
 
+static void put_function(struct writer *w, const struct part *call,
+                         const char *name, size_t n_name, size_t at)
+{
+    writer_key(w, "function");
+    writer_object(w);
+    if (name != NULL) {
+        writer_key(w, "name");
+        writer_string_n(w, name, n_name);
+    }
+    writer_key(w, "arguments");
+    writer_string_n(w, buf_str(&call->bytes) + at, call->bytes.len - at);
+    writer_end_object(w);
+}
+
+/* Clients join the strings of all fragments, so id, type and name are in the
+ * first only. */
+static void put_call_news(struct writer *w, const struct parts *p)
+{
+    writer_key(w, "tool_calls");
+    writer_array(w);
+    for (uint32_t i = p->first_new; i < p->n; i++) {
+        const struct part *call = &p->items[i];
+        if (call->kind != PART_CALL ||
+            (call->begun && call->n_told == call->bytes.len))
+            continue;
+        writer_object(w);
+        writer_key_int(w, "index", call->number);
+        if (!call->begun) {
+            writer_key_string(w, "id", call->id);
+            writer_key_string(w, "type", "function");
+        }
+        put_function(w, call, call->begun ? NULL : buf_str(&call->name),
+                     call->name.len, call->n_told);
+        writer_end_object(w);
+    }
+    writer_end_array(w);
+}
+
+static void put_calls(struct writer *w, const struct parts *p)
+{
+    writer_key(w, "tool_calls");
+    writer_array(w);
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct part *call = &p->items[i];
+        if (call->kind != PART_CALL)
+            continue;
+        writer_object(w);
+        writer_key_string(w, "id", call->id);
+        writer_key_string(w, "type", "function");
+        put_function(w, call, buf_str(&call->name), call->name.len, 0);
+        writer_end_object(w);
+    }
+    writer_end_array(w);
+}
+
 void chat_render_delta(struct buf *out, const struct answer *a,
                        const struct choice *c)
 {
@@ -66,16 +121,12 @@ void chat_render_delta(struct buf *out, const struct answer *a,
     chunk_open(&w, out, a, c);
     writer_key(&w, "delta");
     writer_object(&w);
-    if (c->reasoning.len > 0) {
-        writer_key(&w, "reasoning_content");
-        writer_string_n(&w, c->reasoning.data, c->reasoning.len);
-    }
-    if (c->text.len > 0) {
-        writer_key(&w, "content");
-        writer_string_n(&w, c->text.data, c->text.len);
-    }
-    if (c->calls.len > 0)
-        answer_list(&w, "tool_calls", &c->calls);
+    if (parts_have_news_of(&c->parts, PART_REASONING))
+        answer_news(&w, "reasoning_content", &c->parts, PART_REASONING);
+    if (parts_have_news_of(&c->parts, PART_TEXT))
+        answer_news(&w, "content", &c->parts, PART_TEXT);
+    if (parts_have_news_of(&c->parts, PART_CALL))
+        put_call_news(&w, &c->parts);
     writer_end_object(&w);
     put_logprobs(&w, a, c);
     writer_key_null(&w, "finish_reason");
@@ -105,18 +156,15 @@ static void whole_choice(struct writer *w, const struct answer *a,
     writer_key(w, "message");
     writer_object(w);
     writer_key_string(w, "role", "assistant");
-    writer_key(w, "content");
-    if (c->text.len == 0 && c->n_calls > 0)
-        writer_null(w);
+    if (!parts_have(&c->parts, PART_TEXT) && c->parts.n_calls > 0)
+        writer_key_null(w, "content");
     else
-        writer_string_n(w, buf_str(&c->text), c->text.len);
+        answer_parts(w, "content", &c->parts, PART_TEXT);
     writer_key_null(w, "refusal");
-    if (c->reasoning.len > 0) {
-        writer_key(w, "reasoning_content");
-        writer_string_n(w, c->reasoning.data, c->reasoning.len);
-    }
-    if (c->n_calls > 0)
-        answer_list(w, "tool_calls", &c->calls);
+    if (parts_have(&c->parts, PART_REASONING))
+        answer_parts(w, "reasoning_content", &c->parts, PART_REASONING);
+    if (c->parts.n_calls > 0)
+        put_calls(w, &c->parts);
     writer_end_object(w);
     put_logprobs(w, a, c);
     answer_finish(w, c);

@@ -10,8 +10,7 @@ static void put_choice(struct writer *w, const struct answer *a,
     const struct logprob_lists *l = &c->logprobs;
     writer_object(w);
     writer_key_int(w, "index", c->index);
-    writer_key(w, "text");
-    writer_string_n(w, buf_str(&c->text), c->text.len);
+    answer_news(w, "text", &c->parts, PART_TEXT);
     if (a->want_logprobs && (!a->stream || l->tokens.len > 0)) {
         writer_key(w, "logprobs");
         writer_object(w);

@@ -95,18 +95,20 @@ void error_write_status(struct buf *out, int status, const char *text)
 
 void error_reply(struct exchange *ex, const struct err *err)
 {
-    error_reply_later(ex, err, 0);
+    error_reply_as(ex, err, 0, NULL);
 }
 
-void error_reply_later(struct exchange *ex, const struct err *err,
-                       uint32_t retry_s)
+void error_reply_as(struct exchange *ex, const struct err *err,
+                    uint32_t retry_s, error_body_fn *write)
 {
     static const char short_of_memory[] =
         "{\"error\":{\"message\":\"memory is short\",\"type\":\"server_error\","
         "\"param\":null,\"code\":\"out_of_memory\"}}";
     const struct error_shape *shape = error_shape(err->class_);
     struct buf body = {0};
-    error_write(&body, err);
+    if (write == NULL)
+        write = error_write;
+    write(&body, err);
     const char *retry_after = shape->retry_after;
     char seconds[16];
     if (retry_s > 0) {

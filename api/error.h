@@ -35,8 +35,12 @@ void error_write_status(struct buf *out, int status, const char *text);
  * short the body is a fixed one. */
 void error_reply(struct exchange *ex, const struct err *err);
 
-/* The same with a Retry-After of so many seconds; 0: the class's own. */
-void error_reply_later(struct exchange *ex, const struct err *err,
-                       uint32_t retry_s);
+/* Writes an error as the body of an answer. */
+typedef void error_body_fn(struct buf *out, const struct err *err);
+
+/* The same with a Retry-After of so many seconds (0: the class's own) and the
+ * body of another protocol (NULL: OpenAI's, as error_write). */
+void error_reply_as(struct exchange *ex, const struct err *err,
+                    uint32_t retry_s, error_body_fn *body);
 
 #endif

@@ -1,4 +1,5 @@
-/* turn.c -- see turn.h; what a turn says is in turn_say.c. */
+/* turn.c -- see turn.h; what a turn hears is in turn_hear.c, what it says in
+ * its form. */
 #include "api/turn.h"
 
 #include <string.h>
@@ -23,11 +24,10 @@
 static void free_choice(struct choice *c)
 {
     struct logprob_lists *l = &c->logprobs;
-    struct buf *bufs[] = {
-        &c->text,    &c->reasoning, &c->calls,  &c->call_name, &c->call_args,
-        &c->ids,     &l->content,   &l->tokens, &l->values,    &l->tops,
-        &l->offsets, &c->call_ids,  &c->said};
+    struct buf *bufs[] = {&c->ids,  &l->content, &l->tokens, &l->values,
+                          &l->tops, &l->offsets, &c->said};
     speech_deinit(&c->speech);
+    parts_deinit(&c->parts);
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         buf_deinit(bufs[i]);
 }
@@ -46,10 +46,12 @@ static void turn_free(struct turn *t)
         job_release(t->jobs[i].job);
     for (uint32_t i = 0; i < t->answer.n_choices; i++)
         free_choice(&t->answer.choices[i]);
-    if (t->parsed && t->is_chat)
+    if (t->parsed && t->form->is_chat)
         chat_request_deinit(&t->chat);
     else if (t->parsed)
         completion_request_deinit(&t->completion);
+    if (t->form->free_extra != NULL)
+        t->form->free_extra(t);
     mem_free(t->jobs);
     mem_free(t->answer.choices);
     buf_deinit(&t->out);
@@ -70,16 +72,25 @@ static uint32_t retry_s(const struct turn *t, const struct err *err)
     return is_full || is_late ? engine_retry_s(api->engine) : 0;
 }
 
+static void say_error(struct turn *t, const struct err *err)
+{
+    if (t->form->say_error != NULL) {
+        t->form->say_error(t, err);
+        return;
+    }
+    error_write(&t->json, err);
+    sse_event(&t->out, buf_str(&t->json), t->json.len);
+}
+
 /* The client gets the error in whichever way is still open to it. */
 static void turn_fail(struct turn *t, const struct err *err)
 {
     if (!t->began) {
-        error_reply_later(t->ex, err, retry_s(t, err));
+        error_reply_as(t->ex, err, retry_s(t, err), t->form->error_body);
     } else {
         buf_clear(&t->out);
         buf_clear(&t->json);
-        error_write(&t->json, err);
-        sse_event(&t->out, buf_str(&t->json), t->json.len);
+        say_error(t, err);
         exchange_stream_write(t->ex, buf_str(&t->out), t->out.len);
         exchange_stream_end(t->ex, false);
     }
@@ -124,9 +135,11 @@ static void on_drained(struct exchange *ex, void *user)
 /* Everything the event made certain goes out in one write. */
 static void stream_out(struct turn *t, struct choice *c)
 {
-    turn_say_chunks(t, c);
+    /* Prompt logprobs are part of the first chunk, not chunks of their own. */
+    if (c->n_completion > 0 || c->ended)
+        t->form->say_chunks(t, c);
     if (t->n_open == 0)
-        turn_say_end(t);
+        t->form->say_end(t);
     if (!buf_ok(&t->out)) {
         struct err err = {0};
         err_nomem(&err, "a part of the answer");
@@ -148,13 +161,13 @@ static void stream_out(struct turn *t, struct choice *c)
 
 static void reply_whole(struct turn *t)
 {
-    turn_say_whole(t);
+    t->form->say_whole(t);
     if (buf_ok(&t->out)) {
         exchange_reply(t->ex, 200, "application/json", t->out.data, t->out.len);
     } else {
         struct err err = {0};
         err_nomem(&err, "the answer");
-        error_reply(t->ex, &err);
+        error_reply_as(t->ex, &err, 0, t->form->error_body);
     }
     turn_free(t);
 }
@@ -198,33 +211,28 @@ static int parse(struct turn *t)
     const char *body = exchange_body(t->ex, &n);
     if (limit == 0)
         limit = REQUEST_BYTES;
-    int rc =
-        t->is_chat
-            ? chat_request_parse(&t->chat, body, n, api->model->hp.n_vocab,
-                                 limit, &t->err)
-            : completion_request_parse(&t->completion, body, n,
-                                       api->model->hp.n_vocab, limit, &t->err);
+    int rc = t->form->parse(t, body, n, limit, &t->err);
     t->parsed = rc == 0;
     if (rc != 0)
         return rc;
     t->chat.replay = api->replay;
     t->chat.tenant = t->tenant;
-    return prepare_check_model(api->model, api->options,
-                               t->is_chat ? t->chat.model : t->completion.model,
-                               &t->err);
+    return prepare_check_model(
+        api->model, api->options,
+        t->form->is_chat ? t->chat.model : t->completion.model, &t->err);
 }
 
 static int make_jobs(struct turn *t)
 {
     const struct api *api = t->api;
-    uint32_t n = t->is_chat ? 1 : t->completion.n_prompts;
+    uint32_t n = t->form->is_chat ? 1 : t->completion.n_prompts;
     t->jobs = mem_calloc(n, sizeof *t->jobs);
     if (t->jobs == NULL)
         return err_nomem(&t->err, "the request");
     t->n_jobs = n;
     for (uint32_t i = 0; i < n; i++) {
         struct turn_job *tj = &t->jobs[i];
-        int rc = t->is_chat
+        int rc = t->form->is_chat
                      ? prepare_chat(&tj->job, &t->speech, api->model,
                                     api->options, &t->chat, &t->err)
                      : prepare_completion(&tj->job, api->model, api->options,
@@ -318,6 +326,14 @@ static int submit(struct turn *t)
     return rc;
 }
 
+static void begin_saying(struct turn *t)
+{
+    t->form->say_begin(t);
+    if (buf_ok(&t->out) && t->out.len > 0)
+        exchange_stream_write(t->ex, t->out.data, t->out.len);
+    buf_clear(&t->out); /* if memory was short, the next write says so too */
+}
+
 static void prepared(void *user)
 {
     struct turn *t = user;
@@ -338,6 +354,8 @@ static void prepared(void *user)
         exchange_stream_begin(t->ex, 200, SSE_CONTENT_TYPE);
         t->began = true;
         t->wrote_ms = clock_now_ms();
+        if (t->form->say_begin != NULL)
+            begin_saying(t);
     }
 }
 
@@ -352,22 +370,23 @@ static uint64_t tenant_of(const struct api *api, const struct exchange *ex)
     return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
 }
 
-static void turn_begin(struct api *api, struct exchange *ex, bool is_chat)
+void turn_begin(struct api *api, struct exchange *ex,
+                const struct turn_form *form)
 {
     struct err err = {0};
     if (api_check_serving(api, &err) != 0) {
-        error_reply(ex, &err);
+        error_reply_as(ex, &err, 0, form->error_body);
         return;
     }
     struct turn *t = mem_calloc(1, sizeof *t);
     if (t == NULL) {
         err_nomem(&err, "the request");
-        error_reply(ex, &err);
+        error_reply_as(ex, &err, 0, form->error_body);
         return;
     }
     t->api = api;
     t->ex = ex;
-    t->is_chat = is_chat;
+    t->form = form;
     t->tenant = tenant_of(api, ex);
     t->preparing = true;
     list_append(&api->turns, &t->node);
@@ -378,16 +397,6 @@ static void turn_begin(struct api *api, struct exchange *ex, bool is_chat)
         err_nomem(&err, "the request");
         turn_fail(t, &err);
     }
-}
-
-void turn_chat(struct api *api, struct exchange *ex)
-{
-    turn_begin(api, ex, true);
-}
-
-void turn_completion(struct api *api, struct exchange *ex)
-{
-    turn_begin(api, ex, false);
 }
 
 /* --- all of them -----------------------------------------------------------

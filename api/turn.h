@@ -15,10 +15,11 @@
 
 struct api;
 struct exchange;
+struct turn_form;
 
 /* Takes over the exchange: everything from here on happens by itself. */
-void turn_chat(struct api *api, struct exchange *ex);
-void turn_completion(struct api *api, struct exchange *ex);
+void turn_begin(struct api *api, struct exchange *ex,
+                const struct turn_form *form);
 
 /* Sends a comment on every stream that has been silent for ping_ms. */
 void turn_ping_all(struct api *api);

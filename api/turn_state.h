@@ -1,5 +1,5 @@
-/* turn_state.h -- the turn, shared by turn.c (its life) and turn_say.c (what it
- * says); nobody else includes it. */
+/* turn_state.h -- the turn, shared by turn.c (its life), turn_hear.c (what it
+ * is told) and the forms (what it says); nobody else includes it. */
 #ifndef LFMD_API_TURN_STATE_H
 #define LFMD_API_TURN_STATE_H
 
@@ -9,6 +9,7 @@
 #include "api/answer.h"
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/form.h"
 #include "model/base/buf.h"
 #include "model/base/err.h"
 #include "model/base/list.h"
@@ -28,7 +29,7 @@ struct turn {
     struct list node; /* in api->turns */
     struct api *api;
     struct exchange *ex; /* held */
-    bool is_chat;
+    const struct turn_form *form;
     bool preparing;  /* the pool has it */
     bool gone;       /* the client left meanwhile */
     bool began;      /* the stream's headers are out */
@@ -48,8 +49,14 @@ struct turn {
     struct answer answer;
     struct buf out;  /* bytes for the client */
     struct buf json; /* one chunk, before its framing */
+    void *extra;     /* the form's own; freed by its free_extra */
     uint64_t wrote_ms;
 };
+
+static inline const struct sampling_fields *turn_fields(const struct turn *t)
+{
+    return t->form->is_chat ? &t->chat.sampling : &t->completion.sampling;
+}
 
 /* Fills the answer's head from the request; after the jobs are accepted. */
 void turn_describe(struct turn *t);
@@ -60,10 +67,7 @@ int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
 
 speech_fn turn_on_speech; /* user is the choice */
 
-/* Append to t->out: what `c` has to say and then forgets; usage and [DONE];
- * the whole answer. */
-void turn_say_chunks(struct turn *t, struct choice *c);
-void turn_say_end(struct turn *t);
-void turn_say_whole(struct turn *t);
+/* After a chunk: the choice has nothing to say any more. */
+void turn_forget_told(struct turn *t, struct choice *c);
 
 #endif

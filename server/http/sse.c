@@ -28,3 +28,14 @@ void sse_event(struct buf *out, const char *data, size_t n)
     }
     buf_putc(out, '\n');
 }
+
+void sse_named_event(struct buf *out, const char *name, const char *data,
+                     size_t n)
+{
+    if (name != NULL) {
+        buf_puts(out, "event: ");
+        buf_puts(out, name);
+        buf_putc(out, '\n');
+    }
+    sse_event(out, data, n);
+}

@@ -18,4 +18,8 @@ struct buf;
 /* Appends one event carrying `data`; \r, \n and \r\n all break lines. */
 void sse_event(struct buf *out, const char *data, size_t n);
 
+/* The same after a line "event: name"; NULL: without it. */
+void sse_named_event(struct buf *out, const char *name, const char *data,
+                     size_t n);
+
 #endif

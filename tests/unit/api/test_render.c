@@ -33,13 +33,8 @@ static void setup(struct fixture *f)
 
 static void teardown(struct fixture *f)
 {
-    buf_deinit(&f->c.text);
-    buf_deinit(&f->c.reasoning);
-    buf_deinit(&f->c.calls);
-    buf_deinit(&f->c.call_name);
-    buf_deinit(&f->c.call_args);
+    parts_deinit(&f->c.parts);
     buf_deinit(&f->c.ids);
-    buf_deinit(&f->c.call_ids);
     buf_deinit(&f->c.said);
     buf_deinit(&f->out);
 }
@@ -75,7 +70,7 @@ TEST(a_stream_of_chat_is_role_delta_finish_usage)
     expect(&f, CHUNK_HEAD
            "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
            "\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}");
-    buf_puts(&f.c.text, "a\"\n");
+    parts_text(&f.c.parts, "a\"\n", 3);
     chat_render_delta(&f.out, &f.a, &f.c);
     expect(&f, CHUNK_HEAD
            "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\\"\\n\"},"
@@ -123,17 +118,45 @@ TEST(a_call_makes_content_null_and_the_reason_tool_calls)
     teardown(&f);
 }
 
-TEST(streamed_calls_carry_ascending_indices)
+#define CALL_CHUNK(calls)                                                    \
+    CHUNK_HEAD "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[" calls \
+               "]},\"logprobs\":null,\"finish_reason\":null}]}"
+
+static void expect_delta(struct fixture *f, const char *want)
+{
+    chat_render_delta(&f->out, &f->a, &f->c);
+    expect(f, want);
+    parts_told(&f->c.parts, true);
+}
+
+TEST(a_streamed_call_is_named_once_and_its_arguments_grow)
 {
     UNUSED_STATE;
     struct fixture f;
+    char want[512];
     setup(&f);
     f.a.stream = true;
-    say_call(&f.c, "f");
-    say_call(&f.c, "g");
-    const char *first = strstr(buf_str(&f.c.calls), "{\"index\":0,\"id\"");
-    const char *second = strstr(buf_str(&f.c.calls), "{\"index\":1,\"id\"");
-    assert_true(first != NULL && second != NULL && first < second);
+    turn_on_speech(&f.c, SPEECH_CALL_BEGIN, "f", 1);
+    snprintf(want, sizeof want,
+             CALL_CHUNK("{\"index\":0,\"id\":\"%s\",\"type\":\"function\","
+                        "\"function\":{\"name\":\"f\",\"arguments\":\"\"}}"),
+             f.c.parts.items[0].id);
+    expect_delta(&f, want);
+    turn_on_speech(&f.c, SPEECH_CALL_ARGS, "{\"a\"", 4);
+    expect_delta(&f, CALL_CHUNK("{\"index\":0,\"function\":{\"arguments\":"
+                                "\"{\\\"a\\\"\"}}"));
+    turn_on_speech(&f.c, SPEECH_CALL_ARGS, ": 1}", 4);
+    turn_on_speech(&f.c, SPEECH_CALL_END, "", 0);
+    turn_on_speech(&f.c, SPEECH_CALL_BEGIN, "g", 1);
+    turn_on_speech(&f.c, SPEECH_CALL_ARGS, "{}", 2);
+    snprintf(want, sizeof want,
+             CALL_CHUNK("{\"index\":0,\"function\":{\"arguments\":\": 1}\"}},"
+                        "{\"index\":1,\"id\":\"%s\",\"type\":\"function\","
+                        "\"function\":{\"name\":\"g\",\"arguments\":"
+                        "\"{}\"}}"),
+             f.c.parts.items[1].id);
+    expect_delta(&f, want);
+    assert_false(parts_have_news(&f.c.parts));
     teardown(&f);
 }
 
@@ -142,7 +165,7 @@ TEST(a_completion_names_what_stopped_it)
     UNUSED_STATE;
     struct fixture f;
     setup(&f);
-    buf_puts(&f.c.text, "t");
+    parts_text(&f.c.parts, "t", 1);
     f.c.ended = true;
     f.c.finish = FINISH_STOP;
     f.c.stop_string = "END";
@@ -170,7 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_of_chat_is_role_delta_finish_usage),
         cmocka_unit_test(a_call_makes_content_null_and_the_reason_tool_calls),
-        cmocka_unit_test(streamed_calls_carry_ascending_indices),
+        cmocka_unit_test(a_streamed_call_is_named_once_and_its_arguments_grow),
         cmocka_unit_test(a_completion_names_what_stopped_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,137 @@
+/* form_completion.c -- POST /v1/completions as a form. */
+#include "api/answer_render.h"
+#include "api/api_state.h"
+#include "api/completion_render.h"
+#include "api/logprob_render.h"
+#include "api/turn_state.h"
+#include "model/model.h"
+#include "model/text/detok.h"
+#include "model/text/tokenizer.h"
+#include "server/http/sse.h"
+
+static int parse(struct turn *t, const char *body, size_t n, size_t limit,
+                 struct err *err)
+{
+    return completion_request_parse(&t->completion, body, n,
+                                    t->api->model->hp.n_vocab, limit, err);
+}
+
+/* The prompt as the client sent it, or its ids as text. */
+static void echo_prompt(struct turn *t, const struct turn_job *tj,
+                        struct choice *c)
+{
+    const struct completion_prompt *p = &t->completion.prompts[tj->number];
+    const struct tokenizer *tok = t->api->model->tokenizer;
+    if (p->text != NULL) {
+        parts_text(&c->parts, p->text, p->n_text);
+        return;
+    }
+    struct buf text = {0};
+    struct detok d;
+    detok_init(&d);
+    for (uint32_t i = 0; i < c->n_prompt; i++) {
+        size_t n;
+        const char *bytes = tokenizer_token_bytes(tok, c->prompt[i], &n);
+        if (tokenizer_is_special(tok, c->prompt[i]) && tj->job->skip_special)
+            continue;
+        char *room = buf_room(&text, DETOK_ROOM(n));
+        if (room != NULL)
+            buf_added(&text, detok_push(&d, bytes, n, room));
+    }
+    char *room = buf_room(&text, DETOK_ROOM(0));
+    if (room != NULL)
+        buf_added(&text, detok_finish(&d, room));
+    parts_text(&c->parts, buf_str(&text), text.len);
+    c->parts.failed = c->parts.failed || !buf_ok(&text);
+    buf_deinit(&text);
+}
+
+/* Offsets count what is in the text, and a hidden token is not. */
+static void put_completion_logprob(struct turn *t, const struct turn_job *tj,
+                                   struct choice *c, const struct job_event *e,
+                                   bool certain)
+{
+    const struct tokenizer *tok = t->api->model->tokenizer;
+    uint32_t before = c->text_offset;
+    logprob_render_completion(&c->logprobs, tok, e, certain,
+                              t->answer.tokens_as_ids, &c->text_offset);
+    if (tj->job->skip_special && tokenizer_is_special(tok, e->token))
+        c->text_offset = before;
+}
+
+/* Before the first event of an echoing choice: the prompt, whose first token
+ * nothing predicted. */
+static void hear_echo(struct turn *t, const struct turn_job *tj,
+                      struct choice *c)
+{
+    if (!t->completion.echo || c->echoed)
+        return;
+    c->echoed = true;
+    echo_prompt(t, tj, c);
+    if (!t->answer.want_logprobs)
+        return;
+    struct job_event first = {.kind = EVENT_PROMPT_LOGPROB,
+                              .token = c->prompt[0]};
+    put_completion_logprob(t, tj, c, &first, false);
+}
+
+static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
+                 const struct job_event *e)
+{
+    hear_echo(t, tj, c);
+    if (e->kind != EVENT_PROMPT_LOGPROB && e->kind != EVENT_TOKEN)
+        return;
+    if (t->answer.want_logprobs)
+        put_completion_logprob(t, tj, c, e, true);
+}
+
+static bool has_news(const struct choice *c)
+{
+    return parts_have_news(&c->parts) || c->logprobs.tokens.len > 0 ||
+           c->ids.len > 0;
+}
+
+static void say_chunk(struct turn *t, struct choice *c)
+{
+    completion_render_chunk(&t->json, &t->answer, c);
+    c->started = true;
+    form_frame(t, NULL);
+    turn_forget_told(t, c);
+}
+
+static void say_chunks(struct turn *t, struct choice *c)
+{
+    struct answer *a = &t->answer;
+    /* Clients append a choice when its index first appears, so indices must
+     * appear in order. */
+    for (uint32_t i = 0; i < c->index; i++)
+        if (!a->choices[i].started)
+            say_chunk(t, &a->choices[i]);
+    if (has_news(c) || c->ended || !c->started)
+        say_chunk(t, c);
+}
+
+static void say_end(struct turn *t)
+{
+    struct writer w;
+    if (t->answer.include_usage) {
+        writer_init(&w, &t->json);
+        answer_usage_chunk(&w, &t->answer, COMPLETION_OBJECT);
+        form_frame(t, NULL);
+    }
+    buf_puts(&t->out, SSE_DONE);
+}
+
+static void say_whole(struct turn *t)
+{
+    completion_render_whole(&t->out, &t->answer);
+}
+
+const struct turn_form form_completion = {
+    .id_prefix = IDS_COMPLETION,
+    .parse = parse,
+    .hear = hear,
+    .say_chunks = say_chunks,
+    .say_end = say_end,
+    .say_whole = say_whole,
+};

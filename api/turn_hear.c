@@ -1,0 +1,140 @@
+/* turn_hear.c -- the engine's events, taken into the choice they belong to.
+ *
+ * A stream empties the choice into a chunk after each event, a whole answer
+ * renders all choices at the end, both from the same parts: so both say the
+ * same by construction. */
+#include "api/api_state.h"
+#include "api/prepare.h"
+#include "api/replay.h"
+#include "api/turn_state.h"
+#include "model/base/clock.h"
+#include "server/http/sse.h"
+
+void turn_describe(struct turn *t)
+{
+    struct answer *a = &t->answer;
+    const struct sampling_fields *f = turn_fields(t);
+    const bool chat = t->form->is_chat;
+    ids_new(a->id, t->form->id_prefix);
+    a->created = clock_unix_s();
+    a->model = prepare_served_name(t->api->model, t->api->options);
+    a->fingerprint = t->api->version;
+    a->stream = f->stream;
+    a->return_ids = f->return_token_ids;
+    a->include_usage = f->include_usage;
+    a->continuous_usage = f->continuous_usage;
+    a->want_logprobs =
+        chat ? t->chat.want_logprobs : t->completion.want_logprobs;
+    a->tokens_as_ids = !chat && t->completion.tokens_as_ids;
+}
+
+void turn_on_speech(void *user, enum speech_kind kind, const char *bytes,
+                    size_t n)
+{
+    struct choice *c = user;
+    parts_speech(&c->parts, kind, bytes, n);
+}
+
+static int hear_text(struct turn *t, struct choice *c, const char *text,
+                     size_t n)
+{
+    if (n == 0)
+        return 0;
+    if (!t->form->is_chat) {
+        parts_text(&c->parts, text, n);
+        return 0;
+    }
+    if (t->speech.calls)
+        buf_put(&c->said, text, n);
+    return speech_feed(&c->speech, text, n);
+}
+
+static void hear_id(struct choice *c, token_id id)
+{
+    buf_printf(&c->ids, c->ids.len > 0 ? ",%d" : "%d", id);
+}
+
+/* The calls may come back in the next turn.  Without memory they are only
+ * rendered, not replayed. */
+static void remember_said(struct turn *t, const struct choice *c)
+{
+    struct buf ids = {0};
+    if (c->parts.n_calls == 0 || !buf_ok(&c->said) || !parts_ok(&c->parts))
+        return;
+    parts_call_ids(&c->parts, &ids);
+    if (buf_ok(&ids))
+        replay_put(t->api->replay, t->tenant, ids.data, c->parts.n_calls,
+                   c->said.data, c->said.len, &t->speech);
+    buf_deinit(&ids);
+}
+
+static void hear_finish(struct turn *t, struct turn_job *tj, struct choice *c,
+                        const struct job_event *e)
+{
+    const struct sampling_fields *f = turn_fields(t);
+    c->ended = true;
+    c->finish = e->finish;
+    t->n_open--;
+    tj->n_open--;
+    if (e->stop_token != TOKEN_NONE && t->answer.return_ids)
+        hear_id(c, e->stop_token);
+    if (e->stop_string >= 0)
+        c->stop_string = tj->job->stop[e->stop_string];
+    for (uint32_t i = 0; i < f->n_stop_ids; i++)
+        if (f->stop_ids[i] == e->stop_token)
+            c->stop_token = e->stop_token;
+}
+
+static bool is_kept(const struct choice *c)
+{
+    const struct logprob_lists *l = &c->logprobs;
+    return parts_ok(&c->parts) && buf_ok(&c->ids) && buf_ok(&l->content) &&
+           buf_ok(&l->tokens) && buf_ok(&l->values) && buf_ok(&l->tops) &&
+           buf_ok(&l->offsets);
+}
+
+int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
+              const struct job_event *e)
+{
+    int rc = 0;
+    if (!tj->counted) {
+        tj->counted = true;
+        t->answer.n_prompt += e->n_prompt;
+        t->answer.n_cached += e->n_cached;
+    }
+    c->n_completion = e->n_completion;
+    if (t->form->hear != NULL)
+        t->form->hear(t, tj, c, e);
+    if (e->kind == EVENT_TOKEN && t->answer.return_ids)
+        hear_id(c, e->token);
+    if (e->kind == EVENT_TOKEN || e->kind == EVENT_FINISH)
+        rc = hear_text(t, c, e->text, e->n_text);
+    if (e->kind == EVENT_FINISH) {
+        if (rc == 0 && t->form->is_chat)
+            rc = speech_finish(&c->speech);
+        remember_said(t, c);
+        hear_finish(t, tj, c, e);
+    }
+    return rc != 0 ? rc : is_kept(c) ? 0 : -ERR_NOMEM;
+}
+
+void turn_forget_told(struct turn *t, struct choice *c)
+{
+    struct logprob_lists *l = &c->logprobs;
+    parts_told(&c->parts, !t->form->keeps_told);
+    buf_clear(&c->ids);
+    buf_clear(&l->content);
+    buf_clear(&l->tokens);
+    buf_clear(&l->values);
+    buf_clear(&l->tops);
+    buf_clear(&l->offsets);
+}
+
+void form_frame(struct turn *t, const char *event)
+{
+    if (!buf_ok(&t->json))
+        t->out.failed = true;
+    else
+        sse_named_event(&t->out, event, buf_str(&t->json), t->json.len);
+    buf_clear(&t->json);
+}
