@@ -43,7 +43,9 @@ struct choice {
     enum finish_reason finish;
     token_id stop_token;     /* one that the request named, or TOKEN_NONE */
     const char *stop_string; /* borrowed from the job, or NULL */
+    uint32_t n_cached;       /* of n_prompt */
     uint32_t n_completion;
+    uint64_t prefill_us, decode_us;
 };
 
 struct answer {
@@ -56,6 +58,7 @@ struct answer {
     bool return_ids;
     bool include_usage; /* streams: "usage" on every chunk, null so far */
     bool continuous_usage;
+    bool timings_per_token;      /* streams: on every chunk */
     bool tokens_as_ids;          /* completions: "token_id:7" for "token" */
     uint32_t n_prompt, n_cached; /* usage, over all prompts */
     struct choice *choices;      /* [n_choices], owned by the turn */

@@ -28,8 +28,43 @@ void answer_usage(struct writer *w, const struct answer *a)
     writer_end_object(w);
 }
 
-void answer_chunk_usage(struct writer *w, const struct answer *a)
+/* `n` tokens of which `n_paced` took that long. */
+static void put_pace(struct writer *w, const char *const keys[4], uint32_t n,
+                     uint32_t n_paced, uint64_t us)
 {
+    const float ms = (float)us / 1000;
+    writer_key_int(w, keys[0], n);
+    writer_key(w, keys[1]);
+    writer_float(w, ms);
+    writer_key(w, keys[2]);
+    writer_float(w, n_paced > 0 ? ms / (float)n_paced : 0);
+    writer_key(w, keys[3]);
+    writer_float(w, ms > 0 ? (float)n_paced * 1000 / ms : 0);
+}
+
+void answer_timings(struct writer *w, const struct choice *c)
+{
+    static const char *const prompt[] = {
+        "prompt_n", "prompt_ms", "prompt_per_token_ms", "prompt_per_second"};
+    static const char *const predicted[] = {"predicted_n", "predicted_ms",
+                                            "predicted_per_token_ms",
+                                            "predicted_per_second"};
+    writer_key(w, "timings");
+    writer_object(w);
+    writer_key_int(w, "cache_n", c->n_cached);
+    const uint32_t n_new = c->n_prompt - c->n_cached;
+    put_pace(w, prompt, n_new, n_new, c->prefill_us);
+    /* The first token comes out of the prompt's last step. */
+    put_pace(w, predicted, c->n_completion,
+             c->n_completion > 0 ? c->n_completion - 1 : 0, c->decode_us);
+    writer_end_object(w);
+}
+
+void answer_chunk_usage(struct writer *w, const struct answer *a,
+                        const struct choice *c)
+{
+    if ((a->timings_per_token && c->started) || (c->ended && !a->include_usage))
+        answer_timings(w, c);
     if (a->continuous_usage)
         answer_usage(w, a);
     else if (a->include_usage)
@@ -93,6 +128,7 @@ void answer_usage_chunk(struct writer *w, const struct answer *a,
     writer_array(w);
     writer_end_array(w);
     answer_usage(w, a);
+    answer_timings(w, &a->choices[0]);
     writer_end_object(w);
 }
 

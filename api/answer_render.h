@@ -11,8 +11,14 @@ void answer_open(struct writer *w, const struct answer *a, const char *object);
 /* "usage": {...}, counting every choice. */
 void answer_usage(struct writer *w, const struct answer *a);
 
-/* In a stream: null, numbers or nothing, as stream_options asks. */
-void answer_chunk_usage(struct writer *w, const struct answer *a);
+/* In a stream: null, numbers or nothing, as stream_options asks; and timings
+ * where every chunk has them, or where `c` has ended and no usage chunk will
+ * follow. */
+void answer_chunk_usage(struct writer *w, const struct answer *a,
+                        const struct choice *c);
+
+/* "timings": {...}, llama-server's, of one choice. */
+void answer_timings(struct writer *w, const struct choice *c);
 
 /* "finish_reason" and "stop_reason" of a choice that has ended. */
 void answer_finish(struct writer *w, const struct choice *c);

@@ -23,6 +23,11 @@ static void completions(struct exchange *ex, void *user)
     turn_begin(user, ex, &form_completion);
 }
 
+static void native(struct exchange *ex, void *user)
+{
+    turn_begin(user, ex, &form_native);
+}
+
 /* Probes need no key and are answered to the end; the short names are what
  * llama-server's clients use. */
 #define PROBE (ROUTE_PUBLIC | ROUTE_DRAINING | ROUTE_QUIET)
@@ -32,6 +37,7 @@ static const struct route routes[] = {
     {"POST", "/chat/completions", chat, 0},
     {"POST", "/v1/completions", completions, 0},
     {"POST", "/completions", completions, 0},
+    {"POST", "/completion", native, 0},
     {"GET", "/v1/models", api_models, 0},
     {"GET", "/models", api_models, 0},
     {"GET", "/v1/models/*", api_model, 0},

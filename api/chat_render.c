@@ -15,11 +15,12 @@ static void chunk_open(struct writer *w, struct buf *out,
     writer_key_int(w, "index", c->index);
 }
 
-static void chunk_close(struct writer *w, const struct answer *a)
+static void chunk_close(struct writer *w, const struct answer *a,
+                        const struct choice *c)
 {
     writer_end_object(w);
     writer_end_array(w);
-    answer_chunk_usage(w, a);
+    answer_chunk_usage(w, a, c);
     writer_end_object(w);
 }
 
@@ -52,11 +53,11 @@ void chat_render_role(struct buf *out, const struct answer *a,
         writer_end_object(&w);
         writer_end_array(&w);
         answer_prompt_ids(&w, c);
-        answer_chunk_usage(&w, a);
+        answer_chunk_usage(&w, a, c);
         writer_end_object(&w);
         return;
     }
-    chunk_close(&w, a);
+    chunk_close(&w, a, c);
 }
 
 static void put_function(struct writer *w, const struct part *call,
@@ -132,7 +133,7 @@ void chat_render_delta(struct buf *out, const struct answer *a,
     writer_key_null(&w, "finish_reason");
     if (a->return_ids)
         answer_list(&w, "token_ids", &c->ids);
-    chunk_close(&w, a);
+    chunk_close(&w, a, c);
 }
 
 void chat_render_finish(struct buf *out, const struct answer *a,
@@ -145,7 +146,7 @@ void chat_render_finish(struct buf *out, const struct answer *a,
     writer_end_object(&w);
     writer_key_null(&w, "logprobs");
     answer_finish(&w, c);
-    chunk_close(&w, a);
+    chunk_close(&w, a, c);
 }
 
 static void whole_choice(struct writer *w, const struct answer *a,
@@ -186,5 +187,6 @@ void chat_render_whole(struct buf *out, const struct answer *a)
     if (a->return_ids)
         answer_prompt_ids(&w, &a->choices[0]);
     answer_usage(&w, a);
+    answer_timings(&w, &a->choices[0]);
     writer_end_object(&w);
 }

@@ -44,7 +44,7 @@ void completion_render_chunk(struct buf *out, const struct answer *a,
     writer_array(&w);
     put_choice(&w, a, c);
     writer_end_array(&w);
-    answer_chunk_usage(&w, a);
+    answer_chunk_usage(&w, a, c);
     writer_end_object(&w);
 }
 
@@ -59,5 +59,6 @@ void completion_render_whole(struct buf *out, const struct answer *a)
         put_choice(&w, a, &a->choices[i]);
     writer_end_array(&w);
     answer_usage(&w, a);
+    answer_timings(&w, &a->choices[0]);
     writer_end_object(&w);
 }

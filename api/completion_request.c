@@ -177,22 +177,30 @@ static int read_body(struct completion_request *r, const json_t *body,
     return 0;
 }
 
+int completion_request_read(struct completion_request *r, const json_t *body,
+                            uint32_t n_vocab, size_t arena_limit,
+                            struct err *err)
+{
+    memset(r, 0, sizeof *r);
+    r->arena = arena_new(arena_limit);
+    int rc = r->arena != NULL ? read_body(r, body, n_vocab, err)
+                              : err_nomem(err, "the request");
+    if (rc != 0)
+        completion_request_deinit(r);
+    return rc;
+}
+
 int completion_request_parse(struct completion_request *r, const char *body,
                              size_t n, uint32_t n_vocab, size_t arena_limit,
                              struct err *err)
 {
     json_t *root;
-    memset(r, 0, sizeof *r);
     int rc =
         json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
     if (rc != 0)
         return rc;
-    r->arena = arena_new(arena_limit);
-    rc = r->arena != NULL ? read_body(r, root, n_vocab, err)
-                          : err_nomem(err, "the request");
+    rc = completion_request_read(r, root, n_vocab, arena_limit, err);
     json_decref(root);
-    if (rc != 0)
-        completion_request_deinit(r);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 #include "api/sampling_fields.h"
 #include "model/base/arena.h"
 #include "model/base/err.h"
+#include "model/base/json.h"
 #include "model/base/token.h"
 
 #define COMPLETION_PROMPTS_MAX 64u
@@ -46,6 +47,10 @@ struct completion_request {
 int completion_request_parse(struct completion_request *r, const char *body,
                              size_t n, uint32_t n_vocab, size_t arena_limit,
                              struct err *err);
+/* The same of a body that is parsed already, and may be freed afterwards. */
+int completion_request_read(struct completion_request *r, const json_t *body,
+                            uint32_t n_vocab, size_t arena_limit,
+                            struct err *err);
 void completion_request_deinit(struct completion_request *r);
 
 #endif

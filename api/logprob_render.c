@@ -85,22 +85,38 @@ static void chat_members(struct writer *w, const struct tokenizer *t,
     writer_end_array(w);
 }
 
-void logprob_render_chat(struct logprob_lists *lists, const struct tokenizer *t,
-                         const struct job_event *e)
+static void chat_element(struct logprob_lists *lists, const struct tokenizer *t,
+                         const struct job_event *e, bool ids)
 {
     struct writer w;
     element(&w, &lists->content);
     writer_object(&w);
+    if (ids)
+        writer_key_int(&w, "id", e->token);
     chat_members(&w, t, e->token, e->logprob);
     writer_key(&w, "top_logprobs");
     writer_array(&w);
     for (uint32_t i = 0; i < e->n_top; i++) {
         writer_object(&w);
+        if (ids)
+            writer_key_int(&w, "id", e->top[i].id);
         chat_members(&w, t, e->top[i].id, e->top[i].logprob);
         writer_end_object(&w);
     }
     writer_end_array(&w);
     writer_end_object(&w);
+}
+
+void logprob_render_chat(struct logprob_lists *lists, const struct tokenizer *t,
+                         const struct job_event *e)
+{
+    chat_element(lists, t, e, false);
+}
+
+void logprob_render_native(struct logprob_lists *lists,
+                           const struct tokenizer *t, const struct job_event *e)
+{
+    chat_element(lists, t, e, true);
 }
 
 /* {"token": logprob, ...}: the likeliest, and the token itself if it is not

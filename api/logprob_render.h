@@ -15,6 +15,11 @@ struct tokenizer;
 void logprob_render_chat(struct logprob_lists *lists, const struct tokenizer *t,
                          const struct job_event *e);
 
+/* The same with the ids of all tokens, as llama-server has it. */
+void logprob_render_native(struct logprob_lists *lists,
+                           const struct tokenizer *t,
+                           const struct job_event *e);
+
 /* Appends one element to each of the four lists; `certain` is false for the
  * first token of a prompt, which nothing predicted.  Moves *offset by the code
  * points of the token. */

@@ -112,6 +112,7 @@ static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
         {&f->include_stop, "include_stop_str_in_output"},
         {&f->skip_special, "skip_special_tokens"},
         {&f->return_token_ids, "return_token_ids"},
+        {&f->timings_per_token, "timings_per_token"},
         {&cache_prompt, "cache_prompt"},
         {&f->stream, "stream"},
     };

@@ -60,6 +60,7 @@ struct sampling_fields {
     bool include_stop; /* include_stop_str_in_output */
     bool skip_special; /* skip_special_tokens, true when absent */
     bool return_token_ids;
+    bool timings_per_token; /* llama-server's */
     uint32_t n_draft; /* speculative.n_max (llama-server's; the dot is part of
                          the key): tokens to guess ahead, 0 for none */
     int32_t priority;

@@ -23,6 +23,7 @@ void turn_describe(struct turn *t)
     a->return_ids = f->return_token_ids;
     a->include_usage = f->include_usage;
     a->continuous_usage = f->continuous_usage;
+    a->timings_per_token = f->timings_per_token;
     a->want_logprobs =
         chat ? t->chat.want_logprobs : t->completion.want_logprobs;
     a->tokens_as_ids = !chat && t->completion.tokens_as_ids;
@@ -102,7 +103,10 @@ int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
         t->answer.n_prompt += e->n_prompt;
         t->answer.n_cached += e->n_cached;
     }
+    c->n_cached = e->n_cached;
     c->n_completion = e->n_completion;
+    c->prefill_us = e->prefill_us;
+    c->decode_us = e->decode_us;
     if (t->form->hear != NULL)
         t->form->hear(t, tj, c, e);
     if (e->kind == EVENT_TOKEN && t->answer.return_ids)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/base/alloc.h"
+#include "model/base/clock.h"
 #include "server/engine/event.h"
 #include "server/engine/job_state.h"
 
@@ -52,8 +53,20 @@ size_t emit_worst_bytes(const struct engine_model *model, const struct job *job)
                        job->params.n_logprobs);
 }
 
+static void tell_times(const struct sequence *seq, struct job_event *event)
+{
+    const struct timeline *times = &seq->times;
+    const uint64_t now_us = clock_now_us();
+    const uint64_t first_us = times->first_us != 0 ? times->first_us : now_us;
+    if (times->planned_us == 0)
+        return; /* it ends before it was ever planned */
+    event->prefill_us = first_us - times->planned_us;
+    event->decode_us = now_us - first_us;
+}
+
 static void tell(struct sequence *seq, struct job_event *event)
 {
+    tell_times(seq, event);
     event->choice = seq->choice;
     event->n_prompt = seq->job->n_prompt;
     event->n_cached = seq->n_cached;

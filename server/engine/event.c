@@ -13,6 +13,7 @@ struct record {
     float logprob;
     uint32_t n_top, n_text;
     uint32_t n_prompt, n_cached, n_completion;
+    uint64_t prefill_us, decode_us;
     struct top_logprob top[]; /* [n_top], then the text */
 };
 
@@ -51,6 +52,8 @@ bool event_write(struct ring *r, const struct job_event *e)
         .n_prompt = e->n_prompt,
         .n_cached = e->n_cached,
         .n_completion = e->n_completion,
+        .prefill_us = e->prefill_us,
+        .decode_us = e->decode_us,
     };
     if (e->n_top > 0)
         memcpy(rec->top, e->top, e->n_top * sizeof *e->top);
@@ -79,6 +82,8 @@ bool event_read(struct ring *r, struct job_event *e)
         .n_prompt = rec->n_prompt,
         .n_cached = rec->n_cached,
         .n_completion = rec->n_completion,
+        .prefill_us = rec->prefill_us,
+        .decode_us = rec->decode_us,
         .text = "",
     };
     if (rec->kind == EVENT_ERROR) {

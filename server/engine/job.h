@@ -59,6 +59,8 @@ struct job_event {
     uint32_t n_prompt;     /* usage, valid in every event */
     uint32_t n_cached;     /* prompt tokens that this choice never computed */
     uint32_t n_completion; /* tokens drawn so far, the stop token included */
+    uint64_t prefill_us;   /* from its first plan to its first token, or now */
+    uint64_t decode_us;    /* from its first token to now */
     struct err err;
 };
 

@@ -29,6 +29,9 @@ static void setup(struct fixture *f)
     f->c.n_prompt = 2;
     f->c.stop_token = TOKEN_NONE;
     f->c.n_completion = 3;
+    f->c.n_cached = 1;
+    f->c.prefill_us = 2500;
+    f->c.decode_us = 6000;
 }
 
 static void teardown(struct fixture *f)
@@ -43,6 +46,11 @@ static void teardown(struct fixture *f)
     "{\"id\":\"chatcmpl-x\",\"object\":\"" object "\"," \
     "\"created\":5,\"model\":\"m\",\"system_fingerprint\":\"v\","
 #define CHUNK_HEAD HEAD("chat.completion.chunk")
+#define TIMINGS                                                              \
+    "\"timings\":{\"cache_n\":1,\"prompt_n\":1,\"prompt_ms\":2.5,"           \
+    "\"prompt_per_token_ms\":2.5,\"prompt_per_second\":400.0,"               \
+    "\"predicted_n\":3,\"predicted_ms\":6.0,\"predicted_per_token_ms\":3.0," \
+    "\"predicted_per_second\":333.33334}"
 #define USAGE                                                 \
     "\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3," \
     "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":0}}"
@@ -86,7 +94,7 @@ TEST(a_stream_of_chat_is_role_delta_finish_usage)
     struct writer w;
     writer_init(&w, &f.out);
     answer_usage_chunk(&w, &f.a, CHAT_CHUNK);
-    expect(&f, CHUNK_HEAD "\"choices\":[]," USAGE "}");
+    expect(&f, CHUNK_HEAD "\"choices\":[]," USAGE "," TIMINGS "}");
     teardown(&f);
 }
 
@@ -170,10 +178,11 @@ TEST(a_completion_names_what_stopped_it)
     f.c.finish = FINISH_STOP;
     f.c.stop_string = "END";
     completion_render_whole(&f.out, &f.a);
-    expect(&f, HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":"
-                                       "\"t\",\"logprobs\":null,"
-                                       "\"finish_reason\":\"stop\",\"stop_"
-                                       "reason\":\"END\"}]," USAGE "}");
+    expect(&f,
+           HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":"
+                                   "\"t\",\"logprobs\":null,"
+                                   "\"finish_reason\":\"stop\",\"stop_"
+                                   "reason\":\"END\"}]," USAGE "," TIMINGS "}");
     f.c.stop_string = NULL;
     f.c.stop_token = 9;
     f.a.return_ids = true;
@@ -184,7 +193,8 @@ TEST(a_completion_names_what_stopped_it)
                                    "\"logprobs\":null,"
                                    "\"finish_reason\":\"stop\",\"stop_reason\":"
                                    "9,\"token_ids\":[7,9],"
-                                   "\"prompt_token_ids\":[1,6]}]," USAGE "}");
+                                   "\"prompt_token_ids\":[1,6]}]," USAGE
+                                   "," TIMINGS "}");
     teardown(&f);
 }
 

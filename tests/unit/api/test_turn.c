@@ -38,6 +38,8 @@ static const struct call calls[] = {
            "\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}"},
     {"/v1/completions", "{\"prompt\":[\"a\",\"b\"],\"temperature\":0,"
                         "\"max_tokens\":2,\"echo\":true,\"stop\":[\"zz\"]}"},
+    {"/completion", "{\"prompt\":[[5,\"a\"],{\"prompt_string\":\"b\"}],"
+                    "\"n_probs\":1,\"n_predict\":2}"},
 };
 #define N_CALLS (sizeof calls / sizeof *calls)
 
