@@ -105,9 +105,8 @@ static void stop(struct daemon *d)
     d->stopping = true;
     d->cut_at_ms = clock_now_ms() + d->options->drain_timeout_ms;
     api_drain(d->api);
+    /* Calls that were taken may have prompts left for the engine. */
     http_drain(d->http);
-    if (has_engine(d))
-        engine_drain(d->engine);
     loop_timer_again(d->poll, 0);
 }
 
