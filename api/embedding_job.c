@@ -38,11 +38,47 @@ uint64_t embedding_numbers(const struct model *m,
            (r->pooling != POOLING_NONE ? m->hp.hidden : 0);
 }
 
-static int check_length(const struct model *m, uint32_t i, size_t n,
+static int keep_text(struct embedding_request *r, const struct buf *text,
+                     struct err *err)
+{
+    struct completion_prompt *p = arena_calloc(r->arena, 1, sizeof *p);
+    if (p == NULL || !buf_ok(text))
+        return err_nomem(err, "the request");
+    p->text = arena_strndup(r->arena, buf_str(text), text->len);
+    p->n_text = text->len;
+    r->inputs = p;
+    r->n_inputs = 1;
+    return p->text != NULL ? 0 : err_nomem(err, "the request");
+}
+
+int embedding_read_chat(struct embedding_request *r, const struct model *m,
+                        const char *body, size_t n, size_t arena_limit,
+                        struct err *err)
+{
+    struct chat_request chat;
+    struct buf text = {0};
+    int rc =
+        chat_request_parse(&chat, body, n, m->hp.n_vocab, arena_limit, err);
+    if (rc != 0)
+        return rc;
+    chat.add_generation_prompt = r->add_generation_prompt;
+    rc = prepare_chat_text(&text, m, &chat, err);
+    if (rc == 0)
+        rc = keep_text(r, &text, err);
+    buf_deinit(&text);
+    chat_request_deinit(&chat);
+    return rc;
+}
+
+static int check_length(const struct model *m,
+                        const struct embedding_request *r, uint32_t i, size_t n,
                         struct err *err)
 {
     char path[32];
-    snprintf(path, sizeof path, "input[%u]", (unsigned)i);
+    if (r->n_inputs == 1)
+        snprintf(path, sizeof path, r->is_chat ? "messages" : "input");
+    else
+        snprintf(path, sizeof path, "input[%u]", (unsigned)i);
     if (n == 0)
         return err_field(err, path, "%s has no tokens", path);
     if (n <= m->ctx_tokens)
@@ -110,7 +146,7 @@ int embedding_job(struct job **out, const struct model *m,
     }
     if (rc == 0) {
         n = cut(m, r, n, &first);
-        rc = check_length(m, i, n, err);
+        rc = check_length(m, r, i, n, err);
     }
     if (rc == 0)
         rc = make(out, m, r, ids + first, n, arena_limit, err);

@@ -13,6 +13,12 @@
 struct job;
 struct model;
 
+/* Of a request that is a chat: parses the same body again, as one of
+ * /v1/chat/completions, and makes its text the only input. */
+int embedding_read_chat(struct embedding_request *r, const struct model *m,
+                        const char *body, size_t n, size_t arena_limit,
+                        struct err *err);
+
 /* The job of input `i`: tokens, cut where the request says so, and what is
  * wanted of their pass; no on_event yet.  -ERR_CONTEXT when they do not fit. */
 int embedding_job(struct job **out, const struct model *m,

@@ -1,7 +1,8 @@
 /* embedding_render.h -- the answer of /v1/embeddings.
  *
  *     {"object":"list","data":[{"object":"embedding","index":0,
- *       "embedding":[...],"hidden_states":[[[...]]],"router_logits":[[[...]]]}],
+ *       "hidden_states":[[[...]]],"router_logits":[[[...]]],
+ *       "embedding":[...]}],
  *      "model":...,"usage":{"prompt_tokens":n,"total_tokens":n}}
  *
  * In base64 an embedding is one string, "hidden_states" has one a state and

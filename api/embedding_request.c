@@ -108,6 +108,24 @@ static int read_model(struct embedding_request *r, const json_t *body,
     return r->model != NULL ? 0 : err_nomem(err, "the request");
 }
 
+static int read_input(struct embedding_request *r, const json_t *body,
+                      uint32_t n_vocab, struct err *err)
+{
+    const json_t *input = json_object_get(body, "input");
+    const json_t *messages = json_object_get(body, "messages");
+    r->is_chat = messages != NULL && !json_is_null(messages);
+    if (r->is_chat && input != NULL && !json_is_null(input))
+        return err_field(err, "input",
+                         "input and messages cannot both be given");
+    r->add_special = !r->is_chat;
+    if (r->is_chat)
+        return json_get_bool(body, "add_generation_prompt",
+                             &r->add_generation_prompt, "", err);
+    return completion_prompts_parse(&r->inputs, &r->n_inputs, input, "input",
+                                    EMBEDDING_INPUTS_MAX, n_vocab, r->arena,
+                                    err);
+}
+
 static int read_body(struct embedding_request *r, const json_t *body,
                      uint32_t n_vocab, uint32_t hidden, struct err *err)
 {
@@ -116,13 +134,10 @@ static int read_body(struct embedding_request *r, const json_t *body,
         return err_set(err, ERR_INVALID,
                        "the body must be a JSON object, not %s",
                        json_describe(body, text));
-    r->add_special = true;
     int rc = read_model(r, body, err);
     if (rc == 0)
-        rc = completion_prompts_parse(
-            &r->inputs, &r->n_inputs, json_object_get(body, "input"), "input",
-            EMBEDDING_INPUTS_MAX, n_vocab, r->arena, err);
-    if (rc == 0)
+        rc = read_input(r, body, n_vocab, err);
+    if (rc >= 0)
         rc = check_dimensions(body, hidden, err);
     if (rc == 0)
         rc = read_shape(r, body, err);

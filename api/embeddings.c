@@ -239,6 +239,9 @@ static int prepare(struct embed *c)
     if (rc == 0)
         rc = prepare_check_model(api->model, api->options, c->request.model,
                                  &c->err);
+    if (rc == 0 && c->request.is_chat)
+        rc = embedding_read_chat(&c->request, api->model, body, n,
+                                 limit_of(api), &c->err);
     return rc == 0 ? make_jobs(c) : rc;
 }
 

@@ -81,7 +81,8 @@ static void embedding(const char *body, size_t n)
         check_error(rc, &err);
         return;
     }
-    require(r.n_inputs >= 1 && r.n_inputs <= EMBEDDING_INPUTS_MAX);
+    require(r.is_chat || r.n_inputs >= 1);
+    require(r.n_inputs <= EMBEDDING_INPUTS_MAX);
     for (uint32_t i = 0; i < r.n_inputs; i++)
         require(r.inputs[i].n_text > 0 || r.inputs[i].n_ids > 0);
     require(r.pooling <= POOLING_NONE);

@@ -148,6 +148,24 @@ def test_normalize_and_special_tokens(demo):
     same(mean, [sum(c) / len(rows) for c in zip(*rows)])
 
 
+def test_a_chat_is_embedded_as_its_template_writes_it(demo):
+    chat = {"messages": [{"role": "user", "content": "Hi"}]}
+    for ask_too in (False, True):
+        text = demo.post("/apply-template", {
+            **chat, "add_generation_prompt": ask_too}).json()["prompt"]
+        a = ask(demo, **chat, **({"add_generation_prompt": True} if ask_too
+                                 else {}))
+        b = ask(demo, input=text, add_special_tokens=False)
+        assert a["usage"] == b["usage"]
+        same(vectors(a)[0], vectors(b)[0])
+    for wrong in ({"messages": []}, {"messages": 7},
+                  {"messages": [{"role": "user"}]},
+                  {"messages": chat["messages"], "input": "a"}):
+        r = demo.post("/v1/embeddings", wrong)
+        assert r.status_code == 400, r.text
+        assert r.json()["error"]["param"].startswith(("messages", "input"))
+
+
 def test_what_is_too_long_is_cut_or_refused(demo):
     ids = [20 + i % 30 for i in range(40)]
     for side, part in (("left", ids[-7:]), ("right", ids[:7])):

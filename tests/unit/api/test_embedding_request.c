@@ -39,6 +39,9 @@ TEST(a_wrong_value_is_refused_by_name)
         {"\"input\":[1,100]", "input[1]"},
         {"\"input\":[1,-1]", "input[1]"},
         {"\"input\":[[1],[1,100]]", "input[1][1]"},
+        {"\"input\":\"a\",\"messages\":[]", "input"},
+        {"\"messages\":[],\"add_generation_prompt\":1",
+         "add_generation_prompt"},
         {"\"input\":\"a\",\"model\":7", "model"},
         {"\"input\":\"a\",\"dimensions\":47", "dimensions"},
         {"\"input\":\"a\",\"dimensions\":0", "dimensions"},
@@ -130,6 +133,21 @@ TEST(every_field_is_read)
     embedding_request_deinit(&r);
 }
 
+TEST(messages_take_the_place_of_the_input)
+{
+    UNUSED_STATE;
+    struct embedding_request r;
+    accept(&r, "{\"input\":null,\"messages\":[1]}");
+    assert_true(r.is_chat);
+    assert_false(r.add_special || r.add_generation_prompt);
+    assert_int_equal(r.n_inputs, 0);
+    embedding_request_deinit(&r);
+    accept(&r, "{\"messages\":[1],\"add_generation_prompt\":true,"
+               "\"add_special_tokens\":true}");
+    assert_true(r.is_chat && r.add_special && r.add_generation_prompt);
+    embedding_request_deinit(&r);
+}
+
 TEST(no_more_inputs_than_2048)
 {
     UNUSED_STATE;
@@ -173,6 +191,7 @@ int main(void)
         cmocka_unit_test(a_wrong_value_is_refused_by_name),
         cmocka_unit_test(what_is_absent_null_or_unknown_has_its_default),
         cmocka_unit_test(every_field_is_read),
+        cmocka_unit_test(messages_take_the_place_of_the_input),
         cmocka_unit_test(no_more_inputs_than_2048),
         cmocka_unit_test(a_failed_allocation_leaves_nothing),
     };

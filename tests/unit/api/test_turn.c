@@ -39,6 +39,8 @@ static const struct call calls[] = {
     {"/v1/completions", "{\"prompt\":[\"a\",\"b\"],\"temperature\":0,"
                         "\"max_tokens\":2,\"echo\":true,\"stop\":[\"zz\"]}"},
     {"/v1/embeddings", "{\"input\":[\"a\",\"b c\"]}"},
+    {"/v1/embeddings",
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
     {"/v1/embeddings", "{\"input\":[[1,20,30]],\"pooling\":\"none\","
                        "\"router_logits\":true,\"encoding_format\":"
                        "\"base64\",\"cache_salt\":\"x\"}"},
