@@ -67,6 +67,8 @@ static void cut(struct daemon *d)
         return;
     d->cut = true;
     d->give_up_ms = clock_now_ms() + CUT_MS;
+    if (has_engine(d))
+        engine_drain(d->engine); /* nor what the pool still prepares */
     api_cut(d->api);
 }
 
