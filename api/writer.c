@@ -143,7 +143,7 @@ static bool round_to(float a, int digits, uint64_t *n, int *decimals)
     int before = 0; /* digits before the point, if negative zeros after it */
     while (before < 7 && (double)a >= powers[before])
         before++;
-    while (before > -3 && (double)a * powers[1 - before] < 1.0)
+    while (before <= 0 && before > -3 && (double)a * powers[1 - before] < 1.0)
         before--;
     *decimals = digits - before;
     const double scale = powers[*decimals];
