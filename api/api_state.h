@@ -27,6 +27,7 @@ struct api {
     double progress;
     int64_t started_s;        /* wall clock: "created" of the model */
     struct list turns;        /* of struct turn */
+    struct list embeddings;   /* of struct embed */
     uint32_t n_tasks;         /* tokenize and the like, in the pool */
     struct loop_timer *ticks; /* owned; pings silent streams */
 };
@@ -41,6 +42,7 @@ uint64_t api_tenant(const struct api *api, const struct exchange *ex);
 /* The handlers, one endpoint each. */
 void api_models(struct exchange *ex, void *user);
 void api_model(struct exchange *ex, void *user);
+void api_embeddings(struct exchange *ex, void *user);
 void api_tokenize(struct exchange *ex, void *user);
 void api_detokenize(struct exchange *ex, void *user);
 void api_apply_template(struct exchange *ex, void *user);

@@ -42,11 +42,12 @@ static int wrong_prompt(const json_t *v, const char *path, struct err *err)
 }
 
 /* One element of an array of prompts. */
-static int read_element(struct completion_prompt *p, const json_t *v, size_t i,
-                        uint32_t n_vocab, struct arena *arena, struct err *err)
+static int read_element(struct completion_prompt *p, const json_t *v,
+                        const char *key, size_t i, uint32_t n_vocab,
+                        struct arena *arena, struct err *err)
 {
     char path[40];
-    snprintf(path, sizeof path, "prompt[%zu]", i);
+    snprintf(path, sizeof path, "%s[%zu]", key, i);
     if (json_is_string(v))
         return read_text(p, v, path, arena, err);
     if (json_is_array(v))
@@ -54,36 +55,36 @@ static int read_element(struct completion_prompt *p, const json_t *v, size_t i,
     return wrong_prompt(v, path, err);
 }
 
-static int read_prompts(struct completion_request *r, const json_t *body,
-                        uint32_t n_vocab, struct err *err)
+int completion_prompts_parse(const struct completion_prompt **out, uint32_t *n,
+                             const json_t *v, const char *key, uint32_t most,
+                             uint32_t n_vocab, struct arena *arena,
+                             struct err *err)
 {
-    const json_t *v = json_object_get(body, "prompt");
     bool many = json_is_array(v) && !json_is_integer(json_array_get(v, 0));
-    size_t n = many ? json_array_size(v) : 1;
+    size_t n_prompts = many ? json_array_size(v) : 1;
     if (v == NULL || json_is_null(v))
-        return err_field(err, "prompt", "prompt is missing");
+        return err_field(err, key, "%s is missing", key);
     if (!json_is_string(v) && !json_is_array(v))
-        return wrong_prompt(v, "prompt", err);
-    if (n == 0)
-        return err_field(err, "prompt", "prompt must not be empty");
-    if (n > COMPLETION_PROMPTS_MAX)
-        return err_field(err, "prompt",
-                         "prompt holds %zu prompts, more than "
-                         "the %u accepted",
-                         n, COMPLETION_PROMPTS_MAX);
-    struct completion_prompt *p = arena_calloc(r->arena, n, sizeof *p);
+        return wrong_prompt(v, key, err);
+    if (n_prompts == 0)
+        return err_field(err, key, "%s must not be empty", key);
+    if (n_prompts > most)
+        return err_field(err, key,
+                         "%s holds %zu prompts, more than the %u accepted", key,
+                         n_prompts, most);
+    struct completion_prompt *p = arena_calloc(arena, n_prompts, sizeof *p);
     if (p == NULL)
         return err_nomem(err, "the prompt");
     int rc = 0;
-    for (size_t i = 0; many && rc == 0 && i < n; i++)
-        rc = read_element(&p[i], json_array_get(v, i), i, n_vocab, r->arena,
+    for (size_t i = 0; many && rc == 0 && i < n_prompts; i++)
+        rc = read_element(&p[i], json_array_get(v, i), key, i, n_vocab, arena,
                           err);
     if (json_is_string(v))
-        rc = read_text(p, v, "prompt", r->arena, err);
+        rc = read_text(p, v, key, arena, err);
     else if (!many)
-        rc = read_ids(p, v, n_vocab, "prompt", r->arena, err);
-    r->prompts = p;
-    r->n_prompts = (uint32_t)n;
+        rc = read_ids(p, v, n_vocab, key, arena, err);
+    *out = p;
+    *n = (uint32_t)n_prompts;
     return rc;
 }
 
@@ -146,7 +147,9 @@ static int read_body(struct completion_request *r, const json_t *body,
                        json_describe(body, text));
     int rc = read_model(r, body, err);
     if (rc == 0)
-        rc = read_prompts(r, body, n_vocab, err);
+        rc = completion_prompts_parse(
+            &r->prompts, &r->n_prompts, json_object_get(body, "prompt"),
+            "prompt", COMPLETION_PROMPTS_MAX, n_vocab, r->arena, err);
     if (rc == 0)
         rc = sampling_fields_parse(f, body, &rules, r->arena, err);
     if (rc == 0)

@@ -43,6 +43,13 @@ struct completion_request {
     bool tokens_as_ids;  /* return_tokens_as_token_ids: "token_id:7" */
 };
 
+/* Reads a prompt or an array of prompts, at most `most`, into the arena; `key`
+ * names the member `v` in errors.  What others than completions take, too. */
+int completion_prompts_parse(const struct completion_prompt **out, uint32_t *n,
+                             const json_t *v, const char *key, uint32_t most,
+                             uint32_t n_vocab, struct arena *arena,
+                             struct err *err);
+
 /* On failure nothing is left to free. */
 int completion_request_parse(struct completion_request *r, const char *body,
                              size_t n, uint32_t n_vocab, size_t arena_limit,

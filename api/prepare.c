@@ -192,6 +192,11 @@ static int set_stop_strings(struct job *job, const struct sampling_fields *f,
     return 0;
 }
 
+uint64_t prepare_salt(const char *cache_salt)
+{
+    return hash_bytes(cache_salt, strlen(cache_salt), SALT_SEED);
+}
+
 /* Everything but what chat and completions differ in.  `wanted` is the length
  * of the reply, 0 when the request leaves it to the context. */
 static int make_job(struct job **out, const struct model *m,
@@ -226,8 +231,7 @@ static int make_job(struct job **out, const struct model *m,
         job->n_draft = f->n_draft;
     job->no_prefix = f->no_prefix;
     if (f->cache_salt != NULL)
-        job->cache_salt =
-            hash_bytes(f->cache_salt, strlen(f->cache_salt), SALT_SEED);
+        job->cache_salt = prepare_salt(f->cache_salt);
     job->skip_special = f->skip_special;
     if (job->prompt == NULL || job->params.bias == NULL)
         rc = err_nomem(err, "the request");

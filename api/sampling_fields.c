@@ -248,8 +248,8 @@ static int biases(struct sampling_fields *f, const json_t *body,
     return 0;
 }
 
-static int salt(struct sampling_fields *f, const json_t *body,
-                struct arena *arena, struct err *err)
+int sampling_cache_salt(const char **out, const json_t *body,
+                        struct arena *arena, struct err *err)
 {
     const char *s;
     int rc = json_get_string(body, "cache_salt", &s, "", err);
@@ -260,8 +260,8 @@ static int salt(struct sampling_fields *f, const json_t *body,
         return err_field(err, "cache_salt",
                          "cache_salt must have 1 to %u bytes",
                          CACHE_SALT_BYTES_MAX);
-    f->cache_salt = arena_strndup(arena, s, n);
-    return f->cache_salt != NULL ? 0 : err_nomem(err, "cache_salt");
+    *out = arena_strndup(arena, s, n);
+    return *out != NULL ? 0 : err_nomem(err, "cache_salt");
 }
 
 int sampling_token_ids(const token_id **out, uint32_t *n, const json_t *array,
@@ -311,7 +311,7 @@ int sampling_fields_parse(struct sampling_fields *f, const json_t *body,
     if (rc == 0)
         rc = biases(f, body, rules->n_vocab, arena, err);
     if (rc == 0)
-        rc = salt(f, body, arena, err);
+        rc = sampling_cache_salt(&f->cache_salt, body, arena, err);
     if (rc == 0)
         rc = json_get_array(body, "stop_token_ids", &ids, "", err);
     if (rc > 0)

@@ -89,4 +89,8 @@ int sampling_token_ids(const token_id **out, uint32_t *n, const json_t *array,
                        uint32_t n_vocab, uint32_t max, const char *path,
                        struct arena *arena, struct err *err);
 
+/* Reads cache_salt, which keeps prefixes apart; untouched when absent. */
+int sampling_cache_salt(const char **out, const json_t *body,
+                        struct arena *arena, struct err *err);
+
 #endif

@@ -7,6 +7,7 @@
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/prepare.h"
+#include "api/tenant.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
@@ -59,17 +60,6 @@ static void turn_free(struct turn *t)
     mem_free(t);
 }
 
-/* Where only time helps, the engine knows how much of it. */
-static uint32_t retry_s(const struct turn *t, const struct err *err)
-{
-    const struct api *api = t->api;
-    if (t->n_own > 0)
-        return engine_retry_own_s(api->engine, t->n_own);
-    bool is_full = err->class_ == ERR_BUSY;
-    bool is_late = err->class_ == ERR_UNAVAILABLE && api->phase == API_SERVING;
-    return is_full || is_late ? engine_retry_s(api->engine) : 0;
-}
-
 static void say_error(struct turn *t, const struct err *err)
 {
     if (t->form->say_error != NULL) {
@@ -84,7 +74,8 @@ static void say_error(struct turn *t, const struct err *err)
 static void turn_fail(struct turn *t, const struct err *err)
 {
     if (!t->began) {
-        error_reply_as(t->ex, err, retry_s(t, err), t->form->error_body);
+        error_reply_as(t->ex, err, tenant_retry_s(t->api, t->n_own, err),
+                       t->form->error_body);
     } else {
         buf_clear(&t->out);
         buf_clear(&t->json);
@@ -280,8 +271,7 @@ static void prepare_on_pool(void *user)
         t->rc = make_choices(t);
 }
 
-/* Looking at all turns leaves no count that could be wrong. */
-static uint32_t jobs_of(const struct api *api, uint64_t tenant)
+uint32_t turn_jobs_of(const struct api *api, uint64_t tenant)
 {
     uint32_t n = 0;
     for (struct list *at = api->turns.next; at != &api->turns; at = at->next) {
@@ -297,21 +287,12 @@ static uint32_t jobs_of(const struct api *api, uint64_t tenant)
 static int check_share(struct turn *t)
 {
     const uint32_t most = t->api->options->max_per_key;
-    if (most == 0)
-        return 0;
-    if (t->n_jobs > most)
+    if (most > 0 && t->n_jobs > most)
         return err_field(&t->err, "prompt",
                          "the request has %u prompts, but a key may have %u "
                          "at once (max-per-key)",
                          t->n_jobs, most);
-    uint32_t n = jobs_of(t->api, t->tenant);
-    if (n + t->n_jobs <= most)
-        return 0;
-    t->n_own = n;
-    return err_set(&t->err, ERR_BUSY,
-                   "%u requests of this key are being served or wait, no more "
-                   "than %u are taken (max-per-key)",
-                   n, most);
+    return tenant_check(t->api, t->tenant, t->n_jobs, &t->n_own, &t->err);
 }
 
 static int submit(struct turn *t)

@@ -22,20 +22,22 @@
 #include "model/base/arena.h"
 #include "model/base/err.h"
 #include "model/base/token.h"
+#include "model/forward/capture.h"
 #include "model/sample/params.h"
 
 enum event_kind {
     EVENT_PROMPT_LOGPROB, /* token, logprob, top: one per prompt token after
                              the first */
     EVENT_TOKEN,          /* token, text, and logprob and top if wanted */
-    EVENT_FINISH,         /* finish, text, stop_token, stop_string, usage */
+    EVENT_FINISH,         /* finish, text, stop_token, stop_string, usage;
+                             job->captured may be read from here on */
     EVENT_ERROR           /* err, usage */
 };
 
 enum finish_reason {
     FINISH_NONE,   /* not an EVENT_FINISH */
     FINISH_STOP,   /* a stop id or a stop string */
-    FINISH_LENGTH, /* max_tokens */
+    FINISH_LENGTH, /* max_tokens; 0 of them: the prompt is through */
     FINISH_ABORT   /* deadline passed or engine stopped */
 };
 
@@ -101,6 +103,9 @@ struct job {
     uint32_t max_thought;    /* tokens between the two: then it must close its
                                 thought; or JOB_THOUGHT_FREE */
     bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
+    struct capture_want want;  /* of the prompt's pass; with it one choice,
+                                  max_tokens 0 and no logprobs.  Where it is
+                                  of all tokens the job takes no prefix */
     uint64_t cache_salt;       /* prefixes are shared between equals */
     bool no_prefix;            /* neither takes one from the cache nor leaves
                                   one there */
@@ -115,6 +120,11 @@ struct job {
     uint64_t deadline_us; /* clock_now_us() that ends it; 0 is none */
     job_event_fn *on_event;
     void *user;
+
+    struct capture captured; /* owned: its tables are taken by engine_submit,
+                                the engine thread's until EVENT_FINISH and
+                                nobody's to read after another end; they go
+                                with the job */
 
     struct job_state *state; /* private to server/engine, made by job_new */
 };

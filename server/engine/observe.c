@@ -152,8 +152,11 @@ static void observe_finished(struct observer *o, const struct sequence *seq,
     histogram_add(&o->prompt, job->n_prompt);
     histogram_add(&o->generation, seq->n_output);
     histogram_add(&o->max_tokens, job->max_tokens);
-    if (times->first_us == 0)
+    if (times->first_us == 0) {
+        if (times->planned_us != 0) /* a prompt without a reply */
+            counter_add(&o->prompt_tokens, job->n_prompt);
         return;
+    }
     histogram_add(&o->prefill, times->first_us - times->planned_us);
     histogram_add(&o->decode, times->last_us - times->first_us);
     histogram_add(&o->inference, times->last_us - times->planned_us);

@@ -70,6 +70,10 @@ static bool has_prompt_to_score(const struct sequence *seq)
 void sequence_aim(struct sequence *seq)
 {
     const struct job *job = seq->job;
+    if (capture_wants(&job->want)) {
+        seq->sched.n_tokens = seq->sched.first_row = job->n_prompt;
+        return;
+    }
     /* The last prompt token predicts the reply; nobody asked for one. */
     uint32_t n =
         job->max_tokens > 0 ? job->n_prompt + seq->n_output : job->n_prompt - 1;
@@ -91,7 +95,9 @@ void sequence_draft(struct sequence *seq)
                                    seq->tokens, s->n_tokens);
 }
 
-bool sequence_is_empty(const struct sequence *seq)
+bool sequence_is_empty(const struct sequence *seq, uint32_t n_computed)
 {
-    return seq->job->max_tokens == 0 && !has_prompt_to_score(seq);
+    const struct job *job = seq->job;
+    return job->max_tokens == 0 && !has_prompt_to_score(seq) &&
+           (!capture_wants(&job->want) || n_computed >= job->n_prompt);
 }

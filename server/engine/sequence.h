@@ -75,7 +75,8 @@ void sequence_aim(struct sequence *seq);
  * behind its tokens and sets sched.n_draft. */
 void sequence_draft(struct sequence *seq);
 
-/* Nothing to compute at all: no reply wanted and no prompt logprob to tell. */
-bool sequence_is_empty(const struct sequence *seq);
+/* Nothing left to compute once n_computed tokens are: no reply wanted, no
+ * prompt logprob to tell, and the prompt through if more is wanted of it. */
+bool sequence_is_empty(const struct sequence *seq, uint32_t n_computed);
 
 #endif

@@ -1,5 +1,5 @@
-/* fuzz_request.c -- the bodies of all endpoints that answer; what is accepted
- * must keep the promises of the headers. */
+/* fuzz_request.c -- the bodies of all endpoints that have a model's work to do;
+ * what is accepted must keep the promises of the headers. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "api/chat_prompt.h"
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/embedding_request.h"
 #include "api/messages_request.h"
 #include "api/responses_request.h"
 #include "model/template/template.h"
@@ -142,6 +143,23 @@ static void completion(const char *body, size_t n)
     completion_request_deinit(&r);
 }
 
+static void embedding(const char *body, size_t n)
+{
+    struct embedding_request r;
+    struct err err = {0};
+    int rc = embedding_request_parse(&r, body, n, VOCAB, 8, 1u << 24, &err);
+    if (rc != 0) {
+        check_error(rc, &err);
+        return;
+    }
+    require(r.is_chat || r.n_inputs >= 1);
+    require(r.n_inputs <= EMBEDDING_INPUTS_MAX);
+    for (uint32_t i = 0; i < r.n_inputs; i++)
+        require(r.inputs[i].n_text > 0 || r.inputs[i].n_ids > 0);
+    require(r.pooling <= POOLING_NONE);
+    embedding_request_deinit(&r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     chat((const char *)data, size);
@@ -149,5 +167,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     responses((const char *)data, size);
     messages((const char *)data, size, MESSAGES_ANSWER);
     messages((const char *)data, size, MESSAGES_COUNT);
+    embedding((const char *)data, size);
     return 0;
 }
