@@ -36,6 +36,7 @@ enum finish_reason {
     FINISH_NONE,   /* not an EVENT_FINISH */
     FINISH_STOP,   /* a stop id or a stop string */
     FINISH_LENGTH, /* max_tokens */
+    FINISH_LOOP,   /* it says the same again and again (job.loops) */
     FINISH_ABORT   /* deadline passed or engine stopped */
 };
 
@@ -47,7 +48,8 @@ struct job_event {
                          EVENT_FINISH too carries text: what was held back
                          as the possible start of a stop string */
     size_t n_text;
-    float logprob; /* of `token`, from the raw logits */
+    float logprob; /* of `token`, or of `stop_token`; from the raw logits */
+    uint32_t rank; /* EVENT_PROMPT_LOGPROB: of `token`, 1 for the likeliest */
     uint32_t n_top;
     const struct top_logprob *top; /* [n_top], likeliest first */
     enum finish_reason finish;
@@ -65,6 +67,12 @@ struct job_event {
 /* Loop thread, from engine_dispatch.  The event and all it points to are gone
  * when this returns.  May cancel, pause and release the job. */
 typedef void job_event_fn(void *user, const struct job_event *event);
+
+/* Ends a reply once its last min_size to max_size tokens stand there min_count
+ * times in a row.  max_size 0 or min_count below 2: never; min_size 0 is 1. */
+struct job_loops {
+    uint32_t min_size, max_size, min_count;
+};
 
 struct grammar;
 struct job_state; /* the engine's own side: job_state.h */
@@ -95,7 +103,9 @@ struct job {
     bool in_thought;         /* as it is where the prompt ends in a thought. */
     token_id call_start;     /* One that begins with this is not bound at all.
                                 All three may be TOKEN_NONE */
-    bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
+    bool want_prompt_logprobs; /* with */
+    uint32_t n_prompt_logprobs; /* alternatives each, 0..SAMPLE_MAX_TOP */
+    struct job_loops loops;
     uint64_t cache_salt;       /* prefixes are shared between equals */
     bool no_prefix;            /* neither takes one from the cache nor leaves
                                   one there */
