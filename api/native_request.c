@@ -149,6 +149,7 @@ static int rename_fields(json_t *to, const json_t *from, struct err *err)
     if (rc < 0)
         return rc;
     (void)json_object_del(to, "n_predict");
+    (void)json_object_del(to, "best_of"); /* not a word of this language */
     if (n_predict >= 0)
         rc = set(to, "max_tokens", json_object_get(from, "n_predict"), err);
     else

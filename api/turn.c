@@ -24,8 +24,9 @@
 static void free_choice(struct choice *c)
 {
     struct logprob_lists *l = &c->logprobs;
-    struct buf *bufs[] = {&c->ids,  &l->content, &l->tokens, &l->values,
-                          &l->tops, &l->offsets, &c->said};
+    struct buf *bufs[] = {&c->ids,  &l->content, &l->tokens,
+                          &l->values, &l->tops, &l->offsets,
+                          &c->said, &c->prompt_logprobs};
     speech_deinit(&c->speech);
     parts_deinit(&c->parts);
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
@@ -388,6 +389,8 @@ void turn_begin(struct api *api, struct exchange *ex,
     t->ex = ex;
     t->form = form;
     t->tenant = tenant_of(api, ex);
+    const char *name = exchange_header(ex, "X-Request-Id");
+    t->named = name != NULL && strcmp(name, exchange_request_id(ex)) == 0;
     t->preparing = true;
     list_append(&api->turns, &t->node);
     exchange_hold(ex);
