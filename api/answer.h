@@ -40,10 +40,10 @@ struct choice {
     struct logprob_lists logprobs;
     struct buf prompt_logprobs; /* as those: of all tokens but the first */
     double logprob_sum;         /* of what was drawn, where logprobs are */
-    uint32_t text_offset; /* code points of text before the next token */
-    struct buf ids;       /* token ids, joined by commas */
-    bool echoed;          /* the prompt is in the text already */
-    bool started;         /* its first chunk went out */
+    uint32_t text_offset;       /* code points of text before the next token */
+    struct buf ids;             /* token ids, joined by commas */
+    bool echoed;                /* the prompt is in the text already */
+    bool started;               /* its first chunk went out */
     bool ended;
     enum finish_reason finish;
     token_id stop_token;     /* one that the request named, or TOKEN_NONE */
@@ -60,7 +60,7 @@ struct answer {
     const char *fingerprint; /* borrowed */
     bool stream;
     bool want_logprobs;
-    bool want_prompt_logprobs; /* with */
+    bool want_prompt_logprobs;  /* with */
     uint32_t n_prompt_logprobs; /* alternatives each */
     bool return_ids;
     bool include_usage; /* streams: "usage" on every chunk, null so far */

@@ -37,7 +37,7 @@ struct completion_request {
     const struct completion_prompt *prompts; /* [n_prompts], in the arena */
     uint32_t n_prompts;                      /* >= 1 */
     struct grammar *grammar; /* owned: what the answer must be, or NULL */
-    uint32_t best_of; /* >= n: so many are drawn, the n likeliest told */
+    uint32_t best_of;        /* >= n: so many are drawn, the n likeliest told */
     bool echo;
     bool want_logprobs;  /* `logprobs` was given */
     uint32_t n_logprobs; /* 0..20 */

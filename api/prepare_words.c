@@ -40,8 +40,8 @@ static int add_word(struct bad_word *out, struct job *job,
 /* Whoever bars `a` bars `b` with it. */
 static bool is_end_of(const struct bad_word *a, const struct bad_word *b)
 {
-    return a->n <= b->n && memcmp(a->ids, b->ids + b->n - a->n,
-                                  a->n * sizeof *a->ids) == 0;
+    return a->n <= b->n &&
+           memcmp(a->ids, b->ids + b->n - a->n, a->n * sizeof *a->ids) == 0;
 }
 
 static int set_bad_words(struct job *job, const struct tokenizer *t,

@@ -211,8 +211,8 @@ static int name(const char **out, const json_t *body, const char *key,
 static int request_id(struct sampling_fields *f, const json_t *body,
                       struct arena *arena, struct err *err)
 {
-    int rc = name(&f->request_id, body, "request_id", REQUEST_ID_MAX, arena,
-                  err);
+    int rc =
+        name(&f->request_id, body, "request_id", REQUEST_ID_MAX, arena, err);
     for (const char *s = f->request_id; rc == 0 && s != NULL && *s != '\0'; s++)
         if (*s <= ' ' || *s > '~')
             return err_field(err, "request_id",
@@ -263,8 +263,8 @@ static int loops(struct sampling_fields *f, const json_t *body, struct err *err)
     if (most > 0 && count < 2)
         return err_field(err, "repetition_detection.min_count",
                          "%s.min_count must be at least 2", at);
-    f->loops = (struct job_loops){(uint32_t)least, (uint32_t)most,
-                                  (uint32_t)count};
+    f->loops =
+        (struct job_loops){(uint32_t)least, (uint32_t)most, (uint32_t)count};
     return 0;
 }
 

@@ -57,7 +57,7 @@ struct sampling_fields {
     unsigned has; /* of enum sampling_has; the others read 0 */
     float temperature, top_p, min_p;
     float repetition_penalty, presence_penalty, frequency_penalty;
-    int32_t top_k; /* 0 and -1 in the request: off, 0 here */
+    int32_t top_k;           /* 0 and -1 in the request: off, 0 here */
     uint32_t penalty_window; /* repeat_last_n; SAMPLE_WINDOW_ALL when absent */
     uint64_t seed;
     uint32_t max_tokens; /* or max_completion_tokens, which wins, or
@@ -74,9 +74,9 @@ struct sampling_fields {
     uint32_t n_bad_words;
     struct job_loops loops;     /* repetition_detection */
     uint32_t n_prompt_logprobs; /* alternatives; with its bit in `has` */
-    uint32_t truncate; /* most tokens of a prompt that are kept; 0: all;
-                          SAMPLING_TRUNCATE_FIT: those that fit */
-    bool truncate_right; /* the last ones go, else the first */
+    uint32_t truncate;       /* most tokens of a prompt that are kept; 0: all;
+                                SAMPLING_TRUNCATE_FIT: those that fit */
+    bool truncate_right;     /* the last ones go, else the first */
     const char *const *stop; /* [n_stop], in the arena; none is empty */
     uint32_t n_stop;
     const token_id *stop_ids; /* [n_stop_ids], in the arena */
@@ -85,7 +85,7 @@ struct sampling_fields {
     bool include_stop; /* include_stop_str_in_output */
     bool skip_special; /* skip_special_tokens, true when absent */
     bool return_token_ids;
-    bool tokens_as_ids; /* return_tokens_as_token_ids: "token_id:7" */
+    bool tokens_as_ids;     /* return_tokens_as_token_ids: "token_id:7" */
     const char *request_id; /* in the arena, or NULL */
     bool timings_per_token; /* llama-server's */
     uint32_t n_draft; /* speculative.n_max (llama-server's; the dot is part of

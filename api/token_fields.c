@@ -101,10 +101,11 @@ static int read_bias(float *out, const json_t *v, const char *of,
     if (json_is_false(v) ||
         (json_is_number(v) && value >= -100 && value <= 100))
         return 0;
-    return err_field(err, "logit_bias",
-                     "logit_bias of %.20s must be a number from -100 to 100, or "
-                     "false",
-                     of);
+    return err_field(
+        err, "logit_bias",
+        "logit_bias of %.20s must be a number from -100 to 100, or "
+        "false",
+        of);
 }
 
 static int add_id_bias(struct sampling_fields *f, struct bias_room *room,
@@ -168,16 +169,16 @@ static int list_biases(struct sampling_fields *f, struct bias_room *room,
         char name[32];
         if (json_array_size(pair) != 2 ||
             (!json_is_integer(of) && !json_is_string(of)))
-            return err_field(err, "logit_bias",
-                             "logit_bias[%zu] must be a pair of a token id or a "
-                             "string, and a number",
-                             i);
+            return err_field(
+                err, "logit_bias",
+                "logit_bias[%zu] must be a pair of a token id or a "
+                "string, and a number",
+                i);
         if (json_is_string(of)) {
             rc = add_word_bias(f, room, of, v, arena, err);
             continue;
         }
-        snprintf(name, sizeof name, "%lld",
-                 (long long)json_integer_value(of));
+        snprintf(name, sizeof name, "%lld", (long long)json_integer_value(of));
         rc = add_id_bias(f, room, parse_id(name, n_vocab), name, v, n_vocab,
                          err);
     }

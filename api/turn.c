@@ -24,9 +24,9 @@
 static void free_choice(struct choice *c)
 {
     struct logprob_lists *l = &c->logprobs;
-    struct buf *bufs[] = {&c->ids,  &l->content, &l->tokens,
-                          &l->values, &l->tops, &l->offsets,
-                          &c->said, &c->prompt_logprobs};
+    struct buf *bufs[] = {&c->ids,    &l->content,        &l->tokens,
+                          &l->values, &l->tops,           &l->offsets,
+                          &c->said,   &c->prompt_logprobs};
     speech_deinit(&c->speech);
     parts_deinit(&c->parts);
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)

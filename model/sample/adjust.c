@@ -99,9 +99,8 @@ static void bar_words(const struct adjuster *a, float *logits,
         uint32_t n_before = w->n - 1;
         if (n_before > c->n_output || !in_vocab(a, w->ids[n_before]))
             continue;
-        if (n_before == 0 ||
-            memcmp(c->output + c->n_output - n_before, w->ids,
-                   n_before * sizeof *w->ids) == 0)
+        if (n_before == 0 || memcmp(c->output + c->n_output - n_before, w->ids,
+                                    n_before * sizeof *w->ids) == 0)
             logits[w->ids[n_before]] = -INFINITY;
     }
 }

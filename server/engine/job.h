@@ -103,19 +103,19 @@ struct job {
     bool in_thought;         /* as it is where the prompt ends in a thought. */
     token_id call_start;     /* One that begins with this is not bound at all.
                                 All three may be TOKEN_NONE */
-    bool want_prompt_logprobs; /* with */
+    bool want_prompt_logprobs;  /* with */
     uint32_t n_prompt_logprobs; /* alternatives each, 0..SAMPLE_MAX_TOP */
     struct job_loops loops;
-    uint64_t cache_salt;       /* prefixes are shared between equals */
-    bool no_prefix;            /* neither takes one from the cache nor leaves
-                                  one there */
-    uint32_t n_draft;          /* tokens to guess ahead, JOB_DRAFT_MAX at most;
-                                  or JOB_DRAFT_DEFAULT, the engine's option */
-    uint64_t tenant;           /* whose share of the machine it takes: a hash of
-                                  the API key; 0 is nobody's in particular */
-    int32_t priority;          /* lower is served first, as in vLLM */
-    bool skip_special;         /* special tokens have no text, except: */
-    const token_id *keep_ids;  /* [n_keep_ids], whose text always appears */
+    uint64_t cache_salt;      /* prefixes are shared between equals */
+    bool no_prefix;           /* neither takes one from the cache nor leaves
+                                 one there */
+    uint32_t n_draft;         /* tokens to guess ahead, JOB_DRAFT_MAX at most;
+                                 or JOB_DRAFT_DEFAULT, the engine's option */
+    uint64_t tenant;          /* whose share of the machine it takes: a hash of
+                                 the API key; 0 is nobody's in particular */
+    int32_t priority;         /* lower is served first, as in vLLM */
+    bool skip_special;        /* special tokens have no text, except: */
+    const token_id *keep_ids; /* [n_keep_ids], whose text always appears */
     uint32_t n_keep_ids;
     uint64_t deadline_us; /* clock_now_us() that ends it; 0 is none */
     job_event_fn *on_event;

@@ -12,8 +12,8 @@ int loops_init(struct loops *l, const struct job_loops *asked, struct err *err)
         l->asked.min_size = 1;
     if (l->asked.min_size > asked->max_size)
         return 0;
-    l->runs = mem_calloc(asked->max_size - l->asked.min_size + 1,
-                         sizeof *l->runs);
+    l->runs =
+        mem_calloc(asked->max_size - l->asked.min_size + 1, sizeof *l->runs);
     return l->runs != NULL ? 0 : err_nomem(err, "a sequence's patterns");
 }
 

@@ -247,7 +247,8 @@ static bool bars(const struct job *job, const char *text)
     const uint32_t n = tokens_of(text, ids);
     for (uint32_t i = 0; i < job->params.n_bad_words; i++) {
         const struct bad_word *w = &job->params.bad_words[i];
-        if (w->n <= n && memcmp(w->ids, ids + n - w->n, w->n * sizeof *ids) == 0)
+        if (w->n <= n &&
+            memcmp(w->ids, ids + n - w->n, w->n * sizeof *ids) == 0)
             return true;
     }
     return false;
@@ -270,9 +271,8 @@ TEST(biases_of_words_are_those_of_their_tokens)
     UNUSED_STATE;
     token_id ids[8];
     const uint32_t n = tokens_of("Hello zz", ids);
-    struct job *job =
-        chat_job("\"logit_bias\":{\"9\":3,\"Hello zz\":-4},"
-                 "\"allowed_token_ids\":[0,2047]");
+    struct job *job = chat_job("\"logit_bias\":{\"9\":3,\"Hello zz\":-4},"
+                               "\"allowed_token_ids\":[0,2047]");
     assert_true(n > 1);
     assert_int_equal(job->params.n_bias, 1 + n);
     assert_int_equal(job->params.bias[0].id, 9);
@@ -423,7 +423,8 @@ int main(void)
         cmocka_unit_test(bad_words_are_barred_with_and_without_a_space),
         cmocka_unit_test(biases_of_words_are_those_of_their_tokens),
         cmocka_unit_test(a_prompt_is_cut_on_the_side_that_was_named),
-        cmocka_unit_test(who_asks_for_the_prompts_logprobs_gets_the_more_of_both),
+        cmocka_unit_test(
+            who_asks_for_the_prompts_logprobs_gets_the_more_of_both),
         cmocka_unit_test(the_reply_is_read_as_the_request_wants),
         cmocka_unit_test(a_strict_name_is_checked),
         cmocka_unit_test(a_model_without_template_cannot_chat),

@@ -179,12 +179,11 @@ TEST(a_completion_names_what_stopped_it)
     f.c.finish = FINISH_STOP;
     f.c.stop_string = "END";
     completion_render_whole(&f.out, &f.a);
-    expect(&f,
-           HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":"
-                                   "\"t\",\"logprobs\":null,"
-                                   "\"finish_reason\":\"stop\",\"stop_"
-                                   "reason\":\"END\",\"prompt_logprobs\":"
-                                   "null}]," USAGE "," TIMINGS "}");
+    expect(&f, HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":"
+                                       "\"t\",\"logprobs\":null,"
+                                       "\"finish_reason\":\"stop\",\"stop_"
+                                       "reason\":\"END\",\"prompt_logprobs\":"
+                                       "null}]," USAGE "," TIMINGS "}");
     f.c.stop_string = NULL;
     f.c.stop_token = 9;
     f.a.return_ids = true;
