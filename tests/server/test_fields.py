@@ -10,13 +10,14 @@ COMPLETION = {"prompt": "Hi", "max_tokens": 1}
 SHARED = """temperature top_p top_k min_p repetition_penalty repeat_penalty
 presence_penalty frequency_penalty logit_bias seed stop stop_token_ids
 max_tokens min_tokens ignore_eos n stream stream_options skip_special_tokens
-include_stop_str_in_output return_token_ids priority cache_salt cache_prompt model user
-metadata response_format""".split()
+include_stop_str_in_output return_token_ids priority cache_salt cache_prompt
+model user metadata response_format bad_words allowed_token_ids repeat_last_n
+n_predict prompt_logprobs truncate_prompt_tokens truncation_side request_id
+repetition_detection return_tokens_as_token_ids use_beam_search""".split()
 OF_CHAT = """messages max_completion_tokens logprobs top_logprobs tools
 tool_choice parallel_tool_calls chat_template_kwargs reasoning_effort
 add_generation_prompt continue_final_message""".split()
-OF_COMPLETION = """prompt echo logprobs suffix best_of
-return_tokens_as_token_ids""".split()
+OF_COMPLETION = "prompt echo logprobs suffix best_of".split()
 VALUES = [None, True, False, -1, 0, 0.5, 3, 1e308, -1e308, 2**31, 2**63 - 1,
           "", "x", "auto", "none", "x" * 65536, "\u0000", [], [1], [[]],
           ["a", 1], [None], {}, {"a": 1}, {"type": "text"}, {"1": 1},
