@@ -32,13 +32,15 @@ struct answer;
 struct choice {
     uint32_t index; /* CHOICE_UNTOLD: drawn, and not among the best */
     const struct answer *answer; /* borrowed: the one it belongs to */
+    const struct choice *first;  /* of those of its prompt */
     const token_id *prompt;      /* [n_prompt], borrowed from the job */
     uint32_t n_prompt;
     struct speech speech; /* chat only */
     struct parts parts;   /* a completion's is one text */
     struct buf said;      /* chat with tools: all of it, as it is */
     struct logprob_lists logprobs;
-    struct buf prompt_logprobs; /* as those: of all tokens but the first */
+    struct buf prompt_logprobs; /* as those, of all tokens but the first; only
+                                   the first choice of a prompt has them */
     double logprob_sum;         /* of what was drawn, where logprobs are */
     uint32_t text_offset;       /* code points of text before the next token */
     struct buf ids;             /* token ids, joined by commas */

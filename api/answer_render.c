@@ -138,7 +138,7 @@ void answer_usage_chunk(struct writer *w, const struct answer *a,
 void answer_prompt_logprobs(struct writer *w, const struct answer *a,
                             const struct choice *c)
 {
-    const struct buf *list = &c->prompt_logprobs;
+    const struct buf *list = &c->first->prompt_logprobs;
     if (!a->want_prompt_logprobs) {
         writer_key_null(w, "prompt_logprobs");
         return;

@@ -234,6 +234,11 @@ int token_fields_ids(const token_id **out, uint32_t *n, const json_t *array,
         json_int_t id = json_integer_value(v);
         if (!json_is_integer(v) || id < 0 || id >= (json_int_t)n_vocab) {
             snprintf(full, sizeof full, "%.40s[%zu]", path, i);
+            if (json_is_integer(v))
+                return err_field(err, full,
+                                 "%s is %lld, out of vocabulary: ids are 0 to "
+                                 "%u",
+                                 full, (long long)id, n_vocab - 1);
             return err_field(err, full,
                              "%s must be a token id from 0 to %u, "
                              "not %s",

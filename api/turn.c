@@ -18,6 +18,7 @@
 #define REQUEST_BYTES ((size_t)64 << 20)
 #define KEY_SEED 2u
 #define PING_MS 10000u
+#define PROMPT_SCORES_MAX (1u << 21) /* up to 100 bytes each */
 
 /* --- the end of a turn --------------------------------------------------- */
 
@@ -251,6 +252,26 @@ static int make_jobs(struct turn *t)
     return 0;
 }
 
+/* Prompts are scored a hundred times faster than replies are said, so that
+ * their lists are what an answer could grow without end by. */
+static int check_scores(struct turn *t)
+{
+    const bool echo = !t->form->is_chat && t->completion.echo;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < t->n_jobs; i++) {
+        const struct job *job = t->jobs[i].job;
+        if (job->want_prompt_logprobs)
+            n += (uint64_t)job->n_prompt * (job->n_prompt_logprobs + 1) *
+                 (echo ? job->n_choices : 1);
+    }
+    if (n <= PROMPT_SCORES_MAX)
+        return 0;
+    return err_field(&t->err, "prompt",
+                     "the logprobs of all prompts are %llu numbers, more than "
+                     "the %u that an answer may hold",
+                     (unsigned long long)n, PROMPT_SCORES_MAX);
+}
+
 static int make_choices(struct turn *t)
 {
     struct answer *a = &t->answer;
@@ -264,6 +285,7 @@ static int make_choices(struct turn *t)
         const struct job *job = t->jobs[i / per_job].job;
         c->index = i;
         c->answer = a;
+        c->first = &a->choices[i - i % per_job];
         c->prompt = job->prompt;
         c->n_prompt = job->n_prompt;
         c->stop_token = TOKEN_NONE;
@@ -278,6 +300,8 @@ static void prepare_on_pool(void *user)
     t->rc = parse(t);
     if (t->rc == 0)
         t->rc = make_jobs(t);
+    if (t->rc == 0)
+        t->rc = check_scores(t);
     if (t->rc == 0)
         t->rc = make_choices(t);
 }

@@ -74,9 +74,8 @@ static void hear_prompt_logprob(struct turn *t, struct choice *c,
                                 const struct job_event *e)
 {
     const struct answer *a = &t->answer;
-    if (e->kind != EVENT_PROMPT_LOGPROB || !a->want_prompt_logprobs)
-        return;
-    if (t->form->is_chat && c->index > 0) /* told once, above the choices */
+    if (e->kind != EVENT_PROMPT_LOGPROB || !a->want_prompt_logprobs ||
+        c != c->first)
         return;
     logprob_render_prompt(&c->prompt_logprobs, t->api->model->tokenizer, e,
                           a->n_prompt_logprobs);

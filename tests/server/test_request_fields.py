@@ -244,6 +244,19 @@ def test_prompt_logprobs_of_many_and_of_chat(demo):
     assert ask(demo, CHAT, max_tokens=1)["prompt_logprobs"] is None
 
 
+def test_scores_without_end_are_refused(demo):
+    """2^21 numbers are what an answer may hold of prompts."""
+    refuse(demo, COMPLETION, "prompt", prompt=[[30] * 1600] * 64, max_tokens=1,
+           prompt_logprobs=20)
+    refuse(demo, COMPLETION, "prompt", prompt=[[30] * 1600] * 8, max_tokens=1,
+           echo=True, logprobs=20, n=8)
+    ids = [30, 31] * 600
+    a = ask(demo, COMPLETION, prompt=ids, max_tokens=1, prompt_logprobs=20, n=2)
+    lists = [c["prompt_logprobs"] for c in a["choices"]]
+    check_prompt_logprobs(lists[0], ids, 20)
+    assert lists[0] == lists[1]
+
+
 def test_a_prompt_is_cut(demo):
     ids = list(range(20, 28))
     for side, want in (("right", ids[:4]), ("left", ids[-4:])):

@@ -26,6 +26,7 @@ static void setup(struct fixture *f)
     f->a.n_told = 1;
     f->a.n_prompt = 2;
     f->c.answer = &f->a;
+    f->c.first = &f->c;
     f->c.prompt = prompt;
     f->c.n_prompt = 2;
     f->c.stop_token = TOKEN_NONE;
