@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/sampling_fields.h"
+#include "model/base/buf.h"
 
 /* A string that is to be found in text: not empty, no NUL, of bounded size. */
 static int read_word(const char **out, const json_t *v, const char *path,
@@ -114,9 +115,9 @@ static int add_id_bias(struct sampling_fields *f, struct bias_room *room,
 {
     if (id == TOKEN_NONE)
         return err_field(err, "logit_bias",
-                         "logit_bias names the token \"%.20s\", but ids are 0 "
-                         "to %u",
-                         name, n_vocab - 1);
+                         "logit_bias names the token %.20s, which is out of "
+                         "vocabulary: that has %u tokens",
+                         name, n_vocab);
     struct logit_bias *bias = &room->ids[f->n_bias++];
     bias->id = id;
     return read_bias(&bias->bias, v, name, err);
@@ -131,27 +132,39 @@ static int add_word_bias(struct sampling_fields *f, struct bias_room *room,
     return rc == 0 ? read_bias(&bias->bias, v, bias->word, err) : rc;
 }
 
-/* {"15043": -100}, as OpenAI; {"Hello": -100}, as llama-server. */
-static int map_biases(struct sampling_fields *f, struct bias_room *room,
-                      json_t *map, uint32_t n_vocab, struct arena *arena,
-                      struct err *err)
+/* Names every key that is no number. */
+static int check_keys(json_t *map, struct err *err)
 {
     json_t *v;
     const char *key;
-    int rc = 0;
+    struct buf wrong = {0};
     json_object_foreach(map, key, v)
     {
-        if (rc != 0)
-            break;
-        if (is_integer(key)) {
+        if (is_integer(key) || wrong.len > 200)
+            continue;
+        buf_printf(&wrong, "%s\"%.40s\"", wrong.len > 0 ? ", " : "", key);
+    }
+    int rc = wrong.len == 0 ? 0
+                            : err_field(err, "logit_bias",
+                                        "logit_bias has keys that are no token "
+                                        "ids: %s",
+                                        buf_str(&wrong));
+    buf_deinit(&wrong);
+    return rc;
+}
+
+/* {"15043": -100}, as OpenAI. */
+static int map_biases(struct sampling_fields *f, struct bias_room *room,
+                      json_t *map, uint32_t n_vocab, struct err *err)
+{
+    json_t *v;
+    const char *key;
+    int rc = check_keys(map, err);
+    json_object_foreach(map, key, v)
+    {
+        if (rc == 0)
             rc = add_id_bias(f, room, parse_id(key, n_vocab), key, v, n_vocab,
                              err);
-            continue;
-        }
-        json_t *word = json_string(key);
-        rc = word != NULL ? add_word_bias(f, room, word, v, arena, err)
-                          : err_nomem(err, "logit_bias");
-        json_decref(word);
     }
     return rc;
 }
@@ -211,7 +224,7 @@ static int read_biases(struct sampling_fields *f, const json_t *body,
         return err_nomem(err, "logit_bias");
     f->bias = room.ids;
     f->word_bias = room.words;
-    return json_is_object(v) ? map_biases(f, &room, v, n_vocab, arena, err)
+    return json_is_object(v) ? map_biases(f, &room, v, n_vocab, err)
                              : list_biases(f, &room, v, n_vocab, arena, err);
 }
 

@@ -87,6 +87,22 @@ def test_a_bad_token_is_replaced_by_the_next_likeliest(demo):
         taken.append(expected)
 
 
+def test_words_are_biased_as_in_llama_server(demo):
+    """Its four ways: ids or texts, in a map or in pairs."""
+    body = {"prompt": "The sea", "n_predict": 40, **PLAIN}
+    free = demo.post("/completion", body).json()["content"]
+    words = sorted({w for w in free.split() if w.isalpha()})
+    assert len(words) > 3
+    tokens = pieces(demo, " " + " ".join(words) + " ")
+    for keys in (tokens, [" " + w + " " for w in words]):
+        for bias in ([[k, -100] for k in keys], {str(k): -100 for k in keys}):
+            r = demo.post("/completion", {**body, "logit_bias": bias})
+            assert r.status_code == 200, r.text
+            said = r.json()["content"]
+            assert not any(f" {w} " in said for w in words), said
+    refuse(demo, COMPLETION, "logit_bias", logit_bias={" the ": -100})
+
+
 @pytest.mark.parametrize("path", [CHAT, COMPLETION])
 def test_only_allowed_tokens_come(demo, path):
     allowed = list(range(40, 2000, 7))

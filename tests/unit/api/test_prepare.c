@@ -271,7 +271,7 @@ TEST(biases_of_words_are_those_of_their_tokens)
     UNUSED_STATE;
     token_id ids[8];
     const uint32_t n = tokens_of("Hello zz", ids);
-    struct job *job = chat_job("\"logit_bias\":{\"9\":3,\"Hello zz\":-4},"
+    struct job *job = chat_job("\"logit_bias\":[[9,3],[\"Hello zz\",-4]],"
                                "\"allowed_token_ids\":[0,2047]");
     assert_true(n > 1);
     assert_int_equal(job->params.n_bias, 1 + n);

@@ -162,7 +162,8 @@ TEST(wrong_tokens_and_words_are_refused_by_name)
         {"\"logit_bias\":[[1,true]]", "logit_bias"},
         {"\"logit_bias\":[[[],1]]", "logit_bias"},
         {"\"logit_bias\":[[\"\",1]]", "logit_bias"},
-        {"\"logit_bias\":{\"a\":null}", "logit_bias"},
+        {"\"logit_bias\":{\"a\":1}", "logit_bias"},
+        {"\"logit_bias\":{\"1\":null}", "logit_bias"},
         {"\"bad_words\":\"a\"", "bad_words"},
         {"\"bad_words\":{}", "bad_words"},
         {"\"bad_words\":[\"a\",\"\"]", "bad_words[1]"},
@@ -265,22 +266,25 @@ TEST(what_two_peers_call_by_two_names_is_one)
     assert_true((f.has & SAMPLING_TOP_P) && f.top_p <= 0);
 }
 
-TEST(biases_come_in_three_shapes)
+TEST(biases_come_as_a_map_and_as_pairs)
 {
     UNUSED_STATE;
     struct sampling_fields f;
-    accept(&f, "\"logit_bias\":{\"7\":-100,\"Hello\":2,\"9\":false}");
+    accept(&f, "\"logit_bias\":{\"7\":-100,\"9\":false}");
     assert_int_equal(f.n_bias, 2);
     assert_int_equal(f.bias[1].id, 9);
     assert_true(f.bias[1].bias < -1e30f);
-    assert_int_equal(f.n_word_bias, 1);
-    assert_string_equal(f.word_bias[0].word, "Hello");
-    assert_true(f.word_bias[0].bias == 2.0f);
     accept(&f, "\"logit_bias\":[[7,1.5],[\" no\",false],[8,-1]]");
     assert_int_equal(f.n_bias, 2);
     assert_int_equal(f.bias[1].id, 8);
     assert_int_equal(f.n_word_bias, 1);
     assert_string_equal(f.word_bias[0].word, " no");
+    assert_true(f.word_bias[0].bias < -1e30f);
+    struct err err;
+    assert_int_equal(
+        parse(&f, "\"logit_bias\":{\"bad1\":1,\"7\":1,\"bad2\":1}", &err),
+        -ERR_INVALID);
+    assert_non_null(strstr(err.text, "\"bad1\", \"bad2\""));
     accept(&f, "\"logit_bias\":[]");
     assert_int_equal(f.n_bias + f.n_word_bias, 0);
 }
@@ -326,7 +330,7 @@ int main(void)
         cmocka_unit_test(wrong_names_prompts_and_patterns_are_refused_by_name),
         cmocka_unit_test(long_lists_and_long_names_are_refused),
         cmocka_unit_test(what_two_peers_call_by_two_names_is_one),
-        cmocka_unit_test(biases_come_in_three_shapes),
+        cmocka_unit_test(biases_come_as_a_map_and_as_pairs),
         cmocka_unit_test(the_fields_of_vllm_arrive),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
