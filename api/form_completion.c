@@ -81,13 +81,16 @@ static void hear_echo(struct turn *t, const struct turn_job *tj,
 static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
                  const struct job_event *e)
 {
+    struct job_event drawn = *e;
     hear_echo(t, tj, c);
-    if (e->kind != EVENT_PROMPT_LOGPROB && e->kind != EVENT_TOKEN)
+    /* The token that ends a reply is one of it: who scores a text with
+     * max_tokens 1 counts on one token behind it. */
+    if (e->kind == EVENT_FINISH)
+        drawn.token = e->stop_token;
+    if (!t->answer.want_logprobs || drawn.token == TOKEN_NONE)
         return;
-    if (!t->answer.want_logprobs)
-        return;
-    if (e->kind == EVENT_TOKEN || t->completion.echo)
-        put_completion_logprob(t, tj, c, e, true);
+    if (e->kind != EVENT_PROMPT_LOGPROB || t->completion.echo)
+        put_completion_logprob(t, tj, c, &drawn, true);
 }
 
 static bool has_news(const struct choice *c)

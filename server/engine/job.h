@@ -28,7 +28,8 @@ enum event_kind {
     EVENT_PROMPT_LOGPROB, /* token, logprob, top: one per prompt token after
                              the first */
     EVENT_TOKEN,          /* token, text, and logprob and top if wanted */
-    EVENT_FINISH,         /* finish, text, stop_token, stop_string, usage */
+    EVENT_FINISH,         /* finish, text, stop_token with logprob and top if
+                             wanted, stop_string, usage */
     EVENT_ERROR           /* err, usage */
 };
 

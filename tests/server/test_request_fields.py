@@ -305,15 +305,15 @@ def test_the_best_of_several_by_logprob_a_token(demo):
     best = ask(demo, COMPLETION, n=2, best_of=8, **fields)
     assert [c["index"] for c in best["choices"]] == [0, 1, 2, 3]
     assert best["usage"] == everything["usage"]
+    ended = []
     for p in (0, 1):
         drawn = everything["choices"][8 * p:8 * p + 8]
-        # One that ends by itself has one more, which its lists do not have.
-        if any(c["finish_reason"] == "stop" for c in drawn):
-            continue
+        ended += [c["finish_reason"] for c in drawn]
         drawn.sort(key=lambda c: -sum(c["logprobs"]["token_logprobs"])
                    / len(c["logprobs"]["token_logprobs"]))
         got = best["choices"][2 * p:2 * p + 2]
         assert [c["text"] for c in got] == [c["text"] for c in drawn[:2]]
+    assert set(ended) == {"stop", "length"}
     plain = ask(demo, COMPLETION, best_of=3, max_tokens=4, temperature=1)
     assert len(plain["choices"]) == 1
     assert plain["choices"][0]["logprobs"] is None
@@ -407,6 +407,37 @@ def test_a_harness_reads_loglikelihoods(demo):
         assert is_greedy == (said is greedy)
         sums.append(math.fsum(values))
     assert sums[0] > sums[1]
+
+
+def test_the_token_that_ends_a_reply_has_its_logprob(demo):
+    """Without it a harness would take the text's last token for it."""
+    ids = pieces(demo, "The sea is")
+    free = ask(demo, COMPLETION, prompt=ids, max_tokens=3, echo=True, logprobs=2,
+               return_token_ids=True)
+    for n in (0, 2):
+        stop = ids_of(free)[n]
+        fields = {"prompt": ids, "max_tokens": 3, "echo": True, "logprobs": 2,
+                  "stop_token_ids": [stop], "return_token_ids": True,
+                  "return_tokens_as_token_ids": True}
+        a = ask(demo, COMPLETION, **fields)
+        c, lp = a["choices"][0], a["choices"][0]["logprobs"]
+        assert c["finish_reason"] == "stop" and c["stop_reason"] == stop
+        assert lp["tokens"] == [f"token_id:{i}" for i in ids + c["token_ids"]]
+        assert c["token_ids"][-1] == stop
+        n_all = len(lp["tokens"])
+        want = free["choices"][0]["logprobs"]
+        assert lp["token_logprobs"] == want["token_logprobs"][:n_all]
+        assert len(lp["top_logprobs"][-1]) == 2
+        assert lp["text_offset"] == want["text_offset"][:n_all]
+        streamed = {"tokens": [], "token_logprobs": [], "ids": []}
+        for chunk in stream(demo, COMPLETION, **fields):
+            x = chunk["choices"][0]
+            streamed["ids"] += x["token_ids"]
+            for key in ("tokens", "token_logprobs"):
+                streamed[key] += x["logprobs"][key]
+        assert streamed["tokens"] == lp["tokens"]
+        assert streamed["token_logprobs"] == lp["token_logprobs"]
+        assert streamed["ids"] == c["token_ids"]
 
 
 # --- names -------------------------------------------------------------------
