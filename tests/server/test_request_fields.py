@@ -22,6 +22,15 @@ def ask(d, path, **fields):
     return r.json()
 
 
+def stream(d, path, **fields):
+    base = {"messages": HI} if path == CHAT else {"prompt": "The sea"}
+    r = d.post(path, {**base, **PLAIN, **fields, "stream": True})
+    assert r.status_code == 200, r.text
+    lines = [s[6:] for s in r.text.split("\n") if s.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(s) for s in lines[:-1]]
+
+
 def refuse(d, path, param, **fields):
     base = {"messages": HI} if path == CHAT else {"prompt": "The sea"}
     r = d.post(path, {**base, **PLAIN, **fields})
@@ -151,28 +160,22 @@ def test_top_p_zero_is_greedy(demo):
 
 
 def test_a_loop_ends_the_reply(demo):
-    limits = {"max_pattern_size": 4, "min_pattern_size": 2, "min_count": 3}
-    loop = pieces(demo, "a b")
-    # Two tokens only: some pattern of them must repeat before long.
+    """One token only, so that two of them stand there three times at six."""
+    fields = {"max_tokens": 50, "return_token_ids": True,
+              "allowed_token_ids": pieces(demo, "a")[:1],
+              "repetition_detection": {"max_pattern_size": 4,
+                                       "min_pattern_size": 2, "min_count": 3}}
     for path in (CHAT, COMPLETION):
-        a = ask(demo, path, max_tokens=200, allowed_token_ids=loop[:2],
-                repetition_detection=limits, return_token_ids=True)
+        a = ask(demo, path, **fields)
         choice = a["choices"][0]
         assert choice["finish_reason"] == "repetition"
         assert choice["stop_reason"] == "repetition_detected"
-        ids = ids_of(a)
-        ends = [size for size in range(2, 5) if len(ids) >= 3 * size
-                and ids[-size:] * 3 == ids[-3 * size:]]
-        assert ends
-        assert a["usage"]["completion_tokens"] == len(ids)
-        longer = ask(demo, path, max_tokens=200, allowed_token_ids=loop[:2],
-                     repetition_detection=limits, min_tokens=len(ids) + 9,
-                     return_token_ids=True)
-        assert len(ids_of(longer)) >= len(ids) + 9
-    r = demo.post(COMPLETION, {
-        "prompt": "The sea", **PLAIN, "stream": True, "max_tokens": 200,
-        "allowed_token_ids": loop[:2], "repetition_detection": limits})
-    assert '"finish_reason":"repetition"' in r.text and "[DONE]" in r.text
+        assert len(ids_of(a)) == a["usage"]["completion_tokens"] == 6
+        later = ask(demo, path, **fields, min_tokens=15)
+        assert len(ids_of(later)) == 15
+        chunks = stream(demo, path, **fields)
+        reasons = [c["finish_reason"] for x in chunks for c in x["choices"]]
+        assert [r for r in reasons if r] == ["repetition"]
 
 
 def test_penalties_see_the_last_tokens_only(demo):
@@ -320,15 +323,6 @@ def test_the_best_of_several_by_logprob_a_token(demo):
     refuse(demo, COMPLETION, "best_of", best_of=1, n=2)
     refuse(demo, COMPLETION, "best_of", best_of=9)
     refuse(demo, COMPLETION, "best_of", best_of=2, stream=True)
-
-
-def stream(d, path, **fields):
-    base = {"messages": HI} if path == CHAT else {"prompt": "The sea"}
-    r = d.post(path, {**base, **PLAIN, **fields, "stream": True})
-    assert r.status_code == 200, r.text
-    lines = [s[6:] for s in r.text.split("\n") if s.startswith("data: ")]
-    assert lines[-1] == "[DONE]"
-    return [json.loads(s) for s in lines[:-1]]
 
 
 def test_several_prompts_and_replies_in_one_stream(demo):
