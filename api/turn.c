@@ -17,14 +17,16 @@
 
 #define REQUEST_BYTES ((size_t)64 << 20)
 #define PING_MS 10000u
+#define PROMPT_SCORES_MAX (1u << 21) /* up to 100 bytes each */
 
 /* --- the end of a turn --------------------------------------------------- */
 
 static void free_choice(struct choice *c)
 {
     struct logprob_lists *l = &c->logprobs;
-    struct buf *bufs[] = {&c->ids,  &l->content, &l->tokens, &l->values,
-                          &l->tops, &l->offsets, &c->said};
+    struct buf *bufs[] = {&c->ids,    &l->content,        &l->tokens,
+                          &l->values, &l->tops,           &l->offsets,
+                          &c->said,   &c->prompt_logprobs};
     speech_deinit(&c->speech);
     parts_deinit(&c->parts);
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
@@ -239,6 +241,26 @@ static int make_jobs(struct turn *t)
     return 0;
 }
 
+/* Prompts are scored a hundred times faster than replies are said, so that
+ * their lists are what an answer could grow without end by. */
+static int check_scores(struct turn *t)
+{
+    const bool echo = !t->form->is_chat && t->completion.echo;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < t->n_jobs; i++) {
+        const struct job *job = t->jobs[i].job;
+        if (job->want_prompt_logprobs)
+            n += (uint64_t)job->n_prompt * (job->n_prompt_logprobs + 1) *
+                 (echo ? job->n_choices : 1);
+    }
+    if (n <= PROMPT_SCORES_MAX)
+        return 0;
+    return err_field(&t->err, "prompt",
+                     "the logprobs of all prompts are %llu numbers, more than "
+                     "the %u that an answer may hold",
+                     (unsigned long long)n, PROMPT_SCORES_MAX);
+}
+
 static int make_choices(struct turn *t)
 {
     struct answer *a = &t->answer;
@@ -252,6 +274,7 @@ static int make_choices(struct turn *t)
         const struct job *job = t->jobs[i / per_job].job;
         c->index = i;
         c->answer = a;
+        c->first = &a->choices[i - i % per_job];
         c->prompt = job->prompt;
         c->n_prompt = job->n_prompt;
         c->stop_token = TOKEN_NONE;
@@ -267,6 +290,8 @@ static void prepare_on_pool(void *user)
     t->rc = parse(t);
     if (t->rc == 0)
         t->rc = make_jobs(t);
+    if (t->rc == 0)
+        t->rc = check_scores(t);
     if (t->rc == 0)
         t->rc = make_choices(t);
 }
@@ -363,6 +388,8 @@ void turn_begin(struct api *api, struct exchange *ex,
     t->ex = ex;
     t->form = form;
     t->tenant = api_tenant(api, ex);
+    const char *name = exchange_header(ex, "X-Request-Id");
+    t->named = name != NULL && strcmp(name, exchange_request_id(ex)) == 0;
     t->preparing = true;
     list_append(&api->turns, &t->node);
     exchange_hold(ex);

@@ -229,6 +229,8 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
     struct job_state *st = job->state;
     if (job->params.n_logprobs > SAMPLE_MAX_TOP)
         job->params.n_logprobs = SAMPLE_MAX_TOP;
+    if (job->n_prompt_logprobs > SAMPLE_MAX_TOP)
+        job->n_prompt_logprobs = SAMPLE_MAX_TOP;
     int rc = stop_set_init(&st->stop, job->arena, job->stop, job->n_stop,
                            job->include_stop, err);
     if (rc != 0)

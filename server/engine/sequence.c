@@ -24,7 +24,9 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
     if (seq->tokens == NULL)
         return err_nomem(err, "a sequence's tokens");
     memcpy(seq->tokens, job->prompt, job->n_prompt * sizeof *seq->tokens);
-    int rc = cache_seq_init(&seq->cache, n, err);
+    int rc = loops_init(&seq->loops, &job->loops, err);
+    if (rc == 0)
+        rc = cache_seq_init(&seq->cache, n, err);
     if (rc == 0 && job->grammar != NULL)
         rc = matcher_new(&seq->matcher, job->grammar, 0, err);
     return rc;
@@ -56,6 +58,7 @@ void sequences_free(struct job *job)
     for (uint32_t i = 0; i < job->n_choices; i++) {
         mem_free(seqs[i].tokens);
         matcher_free(seqs[i].matcher);
+        loops_deinit(&seqs[i].loops);
         cache_seq_deinit(&seqs[i].cache);
     }
     mem_free(seqs);

@@ -19,6 +19,7 @@
 #include "model/text/stop.h"
 #include "server/engine/draft.h"
 #include "server/engine/job.h"
+#include "server/engine/loops.h"
 #include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
 
@@ -52,6 +53,7 @@ struct sequence {
     struct stop stop;
     struct matcher *matcher; /* owned; NULL: it may say anything */
     enum bound bound;
+    struct loops loops;
     struct drafter drafter;
     struct timeline times;
     bool ended;

@@ -31,6 +31,15 @@ static void check_sampling(const struct sampling_fields *f)
         require(f->stop[i][0] != '\0');
     for (uint32_t i = 0; i < f->n_bias; i++)
         require(f->bias[i].id >= 0 && f->bias[i].id < (token_id)VOCAB);
+    require(f->n_bias + f->n_word_bias <= SAMPLING_BIAS_MAX);
+    for (uint32_t i = 0; i < f->n_word_bias; i++)
+        require(f->word_bias[i].word[0] != '\0');
+    require(f->n_bad_words <= SAMPLING_BAD_WORDS_MAX);
+    for (uint32_t i = 0; i < f->n_bad_words; i++)
+        require(f->bad_words[i][0] != '\0');
+    require(f->loops.max_size <= SAMPLING_PATTERN_MAX);
+    require(f->loops.max_size == 0 || f->loops.min_count >= 2);
+    require(f->n_prompt_logprobs <= SAMPLING_LOGPROBS_MAX);
     for (uint32_t i = 0; i < f->n_stop_ids; i++)
         require(f->stop_ids[i] >= 0 && f->stop_ids[i] < (token_id)VOCAB);
 }
@@ -138,6 +147,7 @@ static void completion(const char *body, size_t n)
     }
     check_sampling(&r.sampling);
     require(r.n_prompts >= 1);
+    require(r.best_of >= r.sampling.n && r.best_of <= SAMPLING_N_MAX);
     for (uint32_t i = 0; i < r.n_prompts; i++)
         require(r.prompts[i].n_text > 0 || r.prompts[i].n_ids > 0);
     completion_request_deinit(&r);

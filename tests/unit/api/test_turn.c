@@ -39,6 +39,12 @@ static const struct call calls[] = {
            "\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}"},
     {"/v1/completions", "{\"prompt\":[\"a\",\"b\"],\"temperature\":0,"
                         "\"max_tokens\":2,\"echo\":true,\"stop\":[\"zz\"]}"},
+    {"/v1/completions", "{\"prompt\":\"ab\",\"max_tokens\":2,\"best_of\":2,"
+                        "\"prompt_logprobs\":1,\"bad_words\":[\"the\"],"
+                        "\"logit_bias\":[[\"zz\",-1]],"
+                        "\"allowed_token_ids\":[30,31,32,33,34],"
+                        "\"repetition_detection\":{\"max_pattern_size\":9,"
+                        "\"min_count\":9},\"request_id\":\"x\"}"},
     {"/v1/embeddings", "{\"input\":[\"a\",\"b c\"]}"},
     {"/v1/embeddings",
      "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
