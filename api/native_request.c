@@ -140,9 +140,11 @@ static int rename_fields(json_t *to, const json_t *from, struct err *err)
         {"return_tokens", "return_token_ids"},
         {"n_cmpl", "n"},
     };
-    int64_t n_predict = -1, n_probs = 0;
+    int64_t n_predict = -1, n_probs = 0, beaten;
     int rc =
         json_get_range(from, "n_predict", &n_predict, -1, INT32_MAX, "", err);
+    if (rc >= 0)
+        rc = json_get_range(from, "max_tokens", &beaten, 0, INT32_MAX, "", err);
     if (rc >= 0)
         rc = json_get_range(from, "n_probs", &n_probs, 0, SAMPLING_LOGPROBS_MAX,
                             "", err);

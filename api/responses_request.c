@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/error.h"
 #include "api/responses_input.h"
 #include "api/responses_tools.h"
 #include "api/responses_words.h"
@@ -311,7 +312,8 @@ static json_t *copy_body(const json_t *body)
         "max_completion_tokens",
         "reasoning_effort",
         "logprobs",
-        "return_token_ids", /* a chat's */
+        "return_token_ids",
+        "prompt_logprobs", /* a chat's */
     };
     json_t *copy = json_copy_object(body);
     for (size_t i = 0; copy != NULL && i < sizeof gone / sizeof *gone; i++)
@@ -425,4 +427,11 @@ void responses_rename(struct err *err)
         return;
     replace(err->param, sizeof err->param, ".function", "");
     replace(err->text, sizeof err->text, ".function", "");
+}
+
+void responses_error_body(struct buf *out, const struct err *err)
+{
+    struct err ours = *err;
+    responses_rename(&ours);
+    error_write(out, &ours);
 }

@@ -30,4 +30,7 @@ int responses_request_parse(struct chat_request *r,
 /* An error about a chat ("messages", "max_tokens") in this protocol's names. */
 void responses_rename(struct err *err);
 
+/* Writes one as an answer's body, see error_body_fn. */
+void responses_error_body(struct buf *out, const struct err *err);
+
 #endif

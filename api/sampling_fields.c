@@ -123,16 +123,18 @@ static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
             return rc;
     }
     f->no_prefix = !cache_prompt;
-    if (!f->stream) /* OpenAI refuses stream_options then; clients send it */
-        return 0;
+    bool usage = false, continuous = false;
     rc = json_get_object(body, "stream_options", &stream_options, "", err);
     if (rc > 0)
-        rc = json_get_bool(stream_options, "include_usage", &f->include_usage,
+        rc = json_get_bool(stream_options, "include_usage", &usage,
                            "stream_options", err);
     if (rc >= 0 && json_is_object(json_object_get(body, "stream_options")))
         rc = json_get_bool(json_object_get(body, "stream_options"),
-                           "continuous_usage_stats", &f->continuous_usage,
+                           "continuous_usage_stats", &continuous,
                            "stream_options", err);
+    /* Without stream OpenAI refuses them; clients send them. */
+    f->include_usage = f->stream && usage;
+    f->continuous_usage = f->stream && continuous;
     return rc < 0 ? rc : 0;
 }
 
@@ -253,11 +255,10 @@ static int salt(struct sampling_fields *f, const json_t *body,
     int rc = json_get_string(body, "cache_salt", &s, "", err);
     if (rc <= 0)
         return rc;
-    size_t n = json_string_length(json_object_get(body, "cache_salt"));
-    if (n == 0 || n > CACHE_SALT_BYTES_MAX || strlen(s) != n)
+    size_t n = strlen(s);
+    if (n == 0 || n > CACHE_SALT_BYTES_MAX)
         return err_field(err, "cache_salt",
-                         "cache_salt must have 1 to %u "
-                         "bytes, none of them NUL",
+                         "cache_salt must have 1 to %u bytes",
                          CACHE_SALT_BYTES_MAX);
     f->cache_salt = arena_strndup(arena, s, n);
     return f->cache_salt != NULL ? 0 : err_nomem(err, "cache_salt");

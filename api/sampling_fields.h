@@ -47,7 +47,9 @@ struct sampling_fields {
     float repetition_penalty, presence_penalty, frequency_penalty;
     int32_t top_k; /* 0 and -1 in the request: off, 0 here */
     uint64_t seed;
-    uint32_t max_tokens; /* max_completion_tokens wins */
+    uint32_t max_tokens;   /* max_completion_tokens wins */
+    bool clips_max_tokens; /* to what the context leaves, instead of refusing;
+                              no field says so, but a protocol may */
     uint32_t min_tokens;
     uint32_t n;                    /* choices, 1 when absent */
     const struct logit_bias *bias; /* [n_bias], in the arena */

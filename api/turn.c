@@ -10,13 +10,11 @@
 #include "api/turn_state.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
-#include "model/base/hash.h"
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 #include "server/http/sse.h"
 
 #define REQUEST_BYTES ((size_t)64 << 20)
-#define KEY_SEED 2u
 #define PING_MS 10000u
 
 /* --- the end of a turn --------------------------------------------------- */
@@ -266,6 +264,7 @@ static int make_choices(struct turn *t)
         c->prompt = job->prompt;
         c->n_prompt = job->n_prompt;
         c->stop_token = TOKEN_NONE;
+        c->parts.call_prefix = t->form->call_prefix;
         speech_init(&c->speech, &t->speech, turn_on_speech, c);
     }
     return 0;
@@ -365,17 +364,6 @@ static void prepared(void *user)
     }
 }
 
-/* Clients with keys of their own do not learn from the time to the first token
- * what others have asked. */
-static uint64_t tenant_of(const struct api *api, const struct exchange *ex)
-{
-    if (!auth_required(api->auth))
-        return 0;
-    const char *key = auth_presented(exchange_header(ex, "Authorization"),
-                                     exchange_header(ex, "X-Api-Key"));
-    return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
-}
-
 void turn_begin(struct api *api, struct exchange *ex,
                 const struct turn_form *form)
 {
@@ -393,7 +381,7 @@ void turn_begin(struct api *api, struct exchange *ex,
     t->api = api;
     t->ex = ex;
     t->form = form;
-    t->tenant = tenant_of(api, ex);
+    t->tenant = api_tenant(api, ex);
     t->preparing = true;
     list_append(&api->turns, &t->node);
     exchange_hold(ex);
@@ -416,7 +404,8 @@ void turn_ping_all(struct api *api)
         struct turn *t = list_owner(n, struct turn, node);
         if (!t->began || t->paused || now - t->wrote_ms < after)
             continue;
-        exchange_stream_write(t->ex, SSE_PING, sizeof SSE_PING - 1);
+        const char *ping = t->form->ping != NULL ? t->form->ping : SSE_PING;
+        exchange_stream_write(t->ex, ping, strlen(ping));
         t->wrote_ms = now;
     }
 }

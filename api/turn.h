@@ -21,7 +21,7 @@ struct turn_form;
 void turn_begin(struct api *api, struct exchange *ex,
                 const struct turn_form *form);
 
-/* Sends a comment on every stream that has been silent for ping_ms. */
+/* Sends a ping on every stream that has been silent for ping_ms. */
 void turn_ping_all(struct api *api);
 
 /* Ends every turn that has a job running; see api_cut. */

@@ -178,6 +178,11 @@ uint32_t engine_context_tokens(const struct engine *e)
     return pool < e->model.ctx_tokens ? (uint32_t)pool : e->model.ctx_tokens;
 }
 
+uint32_t engine_max_sequences(const struct engine *e)
+{
+    return e->options.max_sequences;
+}
+
 static int check_job(const struct engine *e, const struct job *job,
                      struct err *err)
 {

@@ -73,6 +73,9 @@ int engine_submit(struct engine *e, struct job *job, struct err *err);
  * cache, whichever is less.  Any thread. */
 uint32_t engine_context_tokens(const struct engine *e);
 
+/* Sequences computed at once, at most.  Any thread. */
+uint32_t engine_max_sequences(const struct engine *e);
+
 /* Any thread, idempotent, also for a job that was refused or has ended.  The
  * engine lets go of it at its next step.  On the loop thread no event comes
  * after this returns, not even an end. */

@@ -7,14 +7,6 @@
 #include "model/grammar/matcher.h"
 #include "server/engine/job_state.h"
 
-/* A thought is nobody's grammar. */
-static int bind_reply(struct sequence *seq, const struct job *job,
-                      struct err *err)
-{
-    seq->bound = job->in_thought ? BOUND_THOUGHT : BOUND_START;
-    return matcher_new(&seq->matcher, job->grammar, 0, err);
-}
-
 static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
                          uint32_t n_draft, struct err *err)
 {
@@ -22,6 +14,7 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
     seq->choice = choice;
     seq->cache.slot = CACHE_NO_SLOT;
     seq->n_scored = 1;
+    seq->bound = job->in_thought ? BOUND_THOUGHT : BOUND_START;
     detok_init(&seq->detok);
     /* Guesses would have to be taken back from the matcher too. */
     drafter_init(&seq->drafter, job->grammar != NULL ? 0 : n_draft);
@@ -32,7 +25,9 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
         return err_nomem(err, "a sequence's tokens");
     memcpy(seq->tokens, job->prompt, job->n_prompt * sizeof *seq->tokens);
     int rc = cache_seq_init(&seq->cache, n, err);
-    return rc == 0 && job->grammar != NULL ? bind_reply(seq, job, err) : rc;
+    if (rc == 0 && job->grammar != NULL)
+        rc = matcher_new(&seq->matcher, job->grammar, 0, err);
+    return rc;
 }
 
 int sequences_new(struct job *job, uint32_t n_draft, struct err *err)

@@ -1,11 +1,12 @@
-/* fuzz_request.c -- the bodies of the endpoints; what is accepted must keep
- * the promises of the headers. */
+/* fuzz_request.c -- the bodies of all endpoints that answer; what is accepted
+ * must keep the promises of the headers. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/messages_request.h"
 #include "api/responses_request.h"
 
 #define VOCAB 1000u
@@ -83,6 +84,17 @@ static void responses(const char *body, size_t n)
     buf_deinit(&asked.echo);
 }
 
+static void messages(const char *body, size_t n, enum messages_use use)
+{
+    struct chat_request r;
+    struct err err = {0};
+    int rc = messages_request_parse(&r, body, n, VOCAB, 1u << 24, use, &err);
+    if (rc != 0)
+        check_error(rc, &err);
+    else
+        check_chat(&r);
+}
+
 static void completion(const char *body, size_t n)
 {
     struct completion_request r;
@@ -104,5 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     chat((const char *)data, size);
     completion((const char *)data, size);
     responses((const char *)data, size);
+    messages((const char *)data, size, MESSAGES_ANSWER);
+    messages((const char *)data, size, MESSAGES_COUNT);
     return 0;
 }

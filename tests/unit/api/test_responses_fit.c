@@ -104,14 +104,13 @@ TEST(as_few_as_will_do_are_dropped_from_behind_the_system_prompt)
         assert_string_equal(member(&r, 0, "content"), "Be kind.");
         assert_string_not_equal(member(&r, 1, "role"), "tool");
         for (size_t k = 1; k < n; k++)
-            assert_true(json_equal(json_array_get(r.messages, k),
-                                   json_array_get(all.messages,
-                                                  n_all - n + k)));
+            assert_true(
+                json_equal(json_array_get(r.messages, k),
+                           json_array_get(all.messages, n_all - n + k)));
         /* One turn more would not have fitted. */
         for (size_t k = 0; k < 3; k++)
-            json_array_insert(
-                r.messages, 1,
-                json_array_get(all.messages, n_all - n - k));
+            json_array_insert(r.messages, 1,
+                              json_array_get(all.messages, n_all - n - k));
         assert_true(count(&r) > rooms[i]);
         chat_request_deinit(&r);
         chat_request_deinit(&all);

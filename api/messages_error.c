@@ -1,0 +1,64 @@
+/* messages_error.c -- see messages_error.h. */
+#include "api/messages_error.h"
+
+#include <stddef.h>
+
+#include "api/error.h"
+#include "api/writer.h"
+
+static const char *type_of(int status)
+{
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 408:
+        return "timeout_error";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    case 503:
+        return "overloaded_error";
+    default:
+        return status < 500 ? "invalid_request_error" : "api_error";
+    }
+}
+
+static void write_object(struct buf *out, int status, const char *message,
+                         const char *param)
+{
+    struct writer w;
+    writer_init(&w, out);
+    writer_object(&w);
+    writer_key_string(&w, "type", "error");
+    writer_key(&w, "error");
+    writer_object(&w);
+    writer_key_string(&w, "type", type_of(status));
+    writer_key_string(&w, "message", message);
+    if (param != NULL)
+        writer_key_string(&w, "param", param);
+    writer_end_object(&w);
+    writer_end_object(&w);
+}
+
+/* By these words clients know that they must shorten the conversation. */
+static const char too_long[] = "prompt is too long";
+
+void messages_error_write(struct buf *out, const struct err *err)
+{
+    struct err told = *err;
+    if (told.class_ == ERR_CONTEXT)
+        (void)err_wrap(&told, "%s", too_long);
+    write_object(out, error_shape(told.class_)->status, told.text,
+                 told.param[0] != '\0' ? told.param : NULL);
+}
+
+void messages_error_write_status(struct buf *out, int status,
+                                 const char *message)
+{
+    write_object(out, status, message, NULL);
+}
