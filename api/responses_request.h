@@ -2,7 +2,8 @@
  *
  * What the protocol calls otherwise is checked here and handed on under the
  * chat's name (max_output_tokens, text.format, reasoning.effort, input, tools);
- * every other field is a chat's and means the same.  What needs a server that
+ * every other field is a chat's and means the same, but that there is one
+ * reply whatever `n` says.  What needs a server that
  * remembers (previous_response_id, conversation, prompt, background) is
  * refused: this one is stateless.
  *
