@@ -56,6 +56,8 @@ static const struct route routes[] = {
     {"POST", "/completion", native, 0},
     {"POST", "/v1/responses", responses, 0},
     {"POST", "/responses", responses, 0},
+    {"POST", "/v1/responses/input_tokens", api_count_responses, 0},
+    {"POST", "/responses/input_tokens", api_count_responses, 0},
     {"GET", "/v1/responses/*", api_no_response, 0},
     {"DELETE", "/v1/responses/*", api_no_response, 0},
     {"POST", "/v1/responses/*", api_no_response, 0}, /* cancel */

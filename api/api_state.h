@@ -46,6 +46,7 @@ void api_embeddings(struct exchange *ex, void *user);
 void api_tokenize(struct exchange *ex, void *user);
 void api_detokenize(struct exchange *ex, void *user);
 void api_apply_template(struct exchange *ex, void *user);
+void api_count_responses(struct exchange *ex, void *user);
 void api_render_chat(struct exchange *ex, void *user);
 void api_render_completion(struct exchange *ex, void *user);
 void api_count_chat(struct exchange *ex, void *user);

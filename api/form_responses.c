@@ -258,13 +258,6 @@ static void say_whole(struct turn *t)
 /* --- failure ----------------------------------------------------------------
  */
 
-static void error_body(struct buf *out, const struct err *err)
-{
-    struct err ours = *err;
-    responses_rename(&ours);
-    error_write(out, &ours);
-}
-
 static void say_error(struct turn *t, const struct err *err)
 {
     static const char type[] = "error";
@@ -286,7 +279,7 @@ const struct turn_form form_responses = {
     .say_chunks = say_chunks,
     .say_end = say_end,
     .say_whole = say_whole,
-    .error_body = error_body,
+    .error_body = responses_error_body,
     .say_error = say_error,
     .free_extra = free_extra,
 };

@@ -91,6 +91,7 @@ static int append_part(struct buf *b, const json_t *part,
                        struct err *err)
 {
     const char *type, *key = "text", *s;
+    size_t n = 0;
     char full[PATH_BYTES], text[64];
     if (!json_is_object(part))
         return err_field(err, path, "%s must be an object, not %s", path,
@@ -110,14 +111,14 @@ static int append_part(struct buf *b, const json_t *part,
     }
     if (strcmp(type, "refusal") == 0)
         key = "refusal";
-    rc = json_get_string(part, key, &s, path, err);
+    rc = json_get_text(part, key, &s, &n, path, err);
     if (rc < 0)
         return rc;
     if (rc == 0) {
         snprintf(full, sizeof full, "%.50s.%s", path, key);
         return err_field(err, full, "%s is missing", full);
     }
-    buf_put(b, s, json_string_length(json_object_get(part, key)));
+    buf_put(b, s, n);
     return 0;
 }
 
@@ -196,18 +197,17 @@ static int read_arguments(json_t **out, const json_t *item, const char *path,
                           struct err *err)
 {
     const char *s;
+    size_t n = 0;
     char full[PATH_BYTES], text[64];
     struct err why = {0};
-    int rc = json_get_string(item, "arguments", &s, path, err);
+    int rc = json_get_text(item, "arguments", &s, &n, path, err);
     if (rc < 0)
         return rc;
-    if (rc == 0 || *s == '\0') {
+    if (n == 0) {
         *out = json_object();
         return *out != NULL ? 0 : nomem(err);
     }
-    rc = json_parse(out, s,
-                    json_string_length(json_object_get(item, "arguments")),
-                    JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
+    rc = json_parse(out, s, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
     if (rc == -ERR_NOMEM)
         return nomem(err);
     snprintf(full, sizeof full, "%.40s.arguments", path);
@@ -374,9 +374,10 @@ int responses_input(json_t **out, const json_t *body, struct err *err)
 {
     struct walk w = {.messages = json_array()};
     const char *s;
+    size_t n;
     int rc = w.messages != NULL ? 0 : nomem(err);
     if (rc == 0)
-        rc = json_get_string(body, "instructions", &s, "", err);
+        rc = json_get_text(body, "instructions", &s, &n, "", err);
     if (rc > 0) {
         json_t *v = json_object_get(body, "instructions");
         json_t *m = add_message(&w, "system", err);

@@ -161,7 +161,7 @@ static void put_usage(struct writer *w, const struct choice *c)
     writer_key_int(w, "output_tokens", c->n_completion);
     writer_key(w, "output_tokens_details");
     writer_object(w);
-    writer_key_int(w, "reasoning_tokens", 0);
+    writer_key_int(w, "reasoning_tokens", c->n_thought);
     writer_end_object(w);
     writer_key_int(w, "total_tokens", (int64_t)a->n_prompt + c->n_completion);
     writer_end_object(w);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/error.h"
 #include "api/responses_input.h"
 #include "api/responses_tools.h"
 #include "api/responses_words.h"
@@ -74,7 +75,7 @@ static int read_limits(struct change *c)
     int rc = json_get_range(c->body, "max_output_tokens", &v, 1, INT32_MAX, "",
                             c->err);
     if (rc > 0)
-        rc = set(c, c->chat, "max_tokens", json_integer(v));
+        rc = set(c, c->chat, "max_completion_tokens", json_integer(v));
     if (rc >= 0)
         rc = echo(c, "max_output_tokens");
     if (rc >= 0)
@@ -249,10 +250,12 @@ static int read_metadata(struct change *c)
 
 static int read_names(struct change *c)
 {
-    static const char *const keys[] = {"instructions", "prompt_cache_key",
-                                       "safety_identifier", "user"};
+    static const char *const keys[] = {"prompt_cache_key", "safety_identifier",
+                                       "user"};
     const char *s;
-    int rc = json_get_string(c->body, "service_tier", &s, "", c->err);
+    int rc = echo(c, "instructions"); /* responses_input has looked */
+    if (rc >= 0)
+        rc = json_get_string(c->body, "service_tier", &s, "", c->err);
     for (size_t i = 0; rc >= 0 && i < sizeof keys / sizeof *keys; i++) {
         rc = json_get_string(c->body, keys[i], &s, "", c->err);
         if (rc >= 0)
@@ -291,27 +294,13 @@ static int read_switches(struct change *c)
 /* --- the whole --------------------------------------------------------------
  */
 
-/* The body without what means something else in a chat or nothing here. */
+/* The body without what has another shape in a chat; what a chat calls
+ * otherwise is set below, where the request has it. */
 static json_t *copy_body(const json_t *body)
 {
     static const char *const gone[] = {
-        "input",
-        "instructions",
-        "text",
-        "tools",
-        "tool_choice",
-        "include",
-        "reasoning",
-        "stream_options",
-        "top_logprobs", /* changed below */
-        "messages",
-        "n",
-        "response_format",
-        "max_tokens",
-        "max_completion_tokens",
-        "reasoning_effort",
-        "logprobs",
-        "return_token_ids", /* a chat's */
+        "input",   "instructions", "text",     "tools",    "tool_choice",
+        "include", "reasoning",    "messages", "logprobs",
     };
     json_t *copy = json_copy_object(body);
     for (size_t i = 0; copy != NULL && i < sizeof gone / sizeof *gone; i++)
@@ -319,10 +308,20 @@ static json_t *copy_body(const json_t *body)
     return copy;
 }
 
+/* A reply at the end is history here, where a chat would go on from it; who
+ * wants that says so with the chat's own field. */
+static int begin_new_turn(struct change *c)
+{
+    static const char field[] = "continue_final_message";
+    return is_given(c->body, field) ? 0 : set(c, c->chat, field, json_false());
+}
+
 static int convert(struct change *c)
 {
     json_t *messages;
     int rc = refuse_state(c);
+    if (rc == 0)
+        rc = begin_new_turn(c);
     if (rc == 0)
         rc = responses_input(&messages, c->body, c->err);
     if (rc == 0)
@@ -385,6 +384,10 @@ int responses_request_parse(struct chat_request *r,
         rc = chat_request_read(r, c.chat, n_vocab, arena_limit, err);
         responses_rename(err);
     }
+    if (rc == 0) { /* a response is one reply, and has no place for ids */
+        r->sampling.n = 1;
+        r->sampling.return_token_ids = false;
+    }
     json_decref(c.chat);
     json_decref(c.echo);
     json_decref(root);
@@ -415,14 +418,24 @@ void responses_rename(struct err *err)
     if (err == NULL || err->param[0] == '\0')
         return;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (strncmp(err->param, rows[i][0], strlen(rows[i][0])) != 0)
-            continue;
-        replace(err->param, sizeof err->param, rows[i][0], rows[i][1]);
-        replace(err->text, sizeof err->text, rows[i][0], rows[i][1]);
-        return;
+        const bool is_it =
+            strncmp(err->param, rows[i][0], strlen(rows[i][0])) == 0;
+        if (is_it)
+            replace(err->param, sizeof err->param, rows[i][0], rows[i][1]);
+        if (is_it || i < 2) /* told beside another field's name, too */
+            replace(err->text, sizeof err->text, rows[i][0], rows[i][1]);
+        if (is_it)
+            return;
     }
     if (strncmp(err->param, "tool", 4) != 0)
         return;
     replace(err->param, sizeof err->param, ".function", "");
     replace(err->text, sizeof err->text, ".function", "");
+}
+
+void responses_error_body(struct buf *out, const struct err *err)
+{
+    struct err ours = *err;
+    responses_rename(&ours);
+    error_write(out, &ours);
 }

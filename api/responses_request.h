@@ -2,7 +2,8 @@
  *
  * What the protocol calls otherwise is checked here and handed on under the
  * chat's name (max_output_tokens, text.format, reasoning.effort, input, tools);
- * every other field is a chat's and means the same.  What needs a server that
+ * every other field is a chat's and means the same, but that there is one
+ * reply whatever `n` says.  What needs a server that
  * remembers (previous_response_id, conversation, prompt, background) is
  * refused: this one is stateless.
  *
@@ -29,5 +30,8 @@ int responses_request_parse(struct chat_request *r,
 
 /* An error about a chat ("messages", "max_tokens") in this protocol's names. */
 void responses_rename(struct err *err);
+
+/* Writes one as an answer's body, see error_body_fn. */
+void responses_error_body(struct buf *out, const struct err *err);
 
 #endif

@@ -54,11 +54,12 @@ static int check_function(const json_t *tool, const char *path, struct err *err)
 static int check_tool(const json_t *tool, const char *path, struct err *err)
 {
     const char *s;
+    size_t n;
     json_t *parameters;
     bool strict;
     int rc = check_function(tool, path, err);
     if (rc == 0)
-        rc = json_get_string(tool, "description", &s, path, err);
+        rc = json_get_text(tool, "description", &s, &n, path, err);
     if (rc >= 0)
         rc = json_get_object(tool, "parameters", &parameters, path, err);
     if (rc >= 0)

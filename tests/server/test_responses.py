@@ -200,6 +200,9 @@ def test_thoughts_are_items_and_go_back_in(demo):
     assert thought["id"].startswith("rs_")
     assert thought["content"][0]["type"] == "reasoning_text"
     assert "42" in message["content"][0]["text"]
+    u = r["usage"]
+    assert 0 < u["output_tokens_details"]["reasoning_tokens"] \
+        < u["output_tokens"]
     again = ask(demo, instructions=THINK["instructions"], input=[
         {"role": "user", "content": THINK["input"]}, *r["output"],
         {"role": "user", "content": "Hello!"}])
@@ -281,6 +284,32 @@ def test_a_long_conversation_is_cut_where_that_is_asked(demo):
     r = ask(demo, input=items, truncation="auto", max_output_tokens=20)
     assert 2048 < r["usage"]["input_tokens"] <= 4096 - 20
     assert r["truncation"] == "auto"
+
+
+@pytest.mark.parametrize("case", ["text", "calls", "thought", "schema"])
+def test_a_prompt_is_counted_as_usage_counts_it(demo, case):
+    n = ask(demo, **CASES[case])["usage"]["input_tokens"]
+    for path in ("/v1/responses/input_tokens", "/responses/input_tokens"):
+        r = demo.post(path, CASES[case])
+        assert r.json() == {"object": "response.input_tokens",
+                            "input_tokens": n}
+    client = demo.client()
+    assert client.responses.input_tokens.count(
+        input=CASES[case]["input"], tools=CASES[case].get("tools", []),
+        instructions=CASES[case].get("instructions")).input_tokens == n
+
+
+def test_what_cannot_be_counted_is_named(demo):
+    for body, param in (({}, "input"), ({"input": [{}]}, "input[0].role"),
+                        ({"input": "x", "tools": 7}, "tools")):
+        r = demo.post("/v1/responses/input_tokens", body)
+        assert r.status_code == 400 and r.json()["error"]["param"] == param
+    r = demo.post("/v1/responses/input_tokens", {"input": "word " * 9000})
+    assert r.json()["input_tokens"] > 9000
+    r = demo.post("/v1/responses/input_tokens", {
+        "input": [{"role": "user", "content": "word " * 99}] * 99,
+        "truncation": "auto"})
+    assert r.json()["input_tokens"] < 4096
 
 
 @pytest.mark.parametrize("method, path", [

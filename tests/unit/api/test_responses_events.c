@@ -63,6 +63,7 @@ static void finish(struct fixture *f, enum finish_reason reason)
     f->c.ended = true;
     f->c.finish = reason;
     f->c.n_completion = 3;
+    f->c.n_thought = 1;
 }
 
 static void end(struct fixture *f, enum finish_reason reason)
@@ -120,7 +121,7 @@ static void expect(struct fixture *f, const char *want)
 #define USAGE                                                               \
     "{\"input_tokens\":2,\"input_tokens_details\":{\"cached_tokens\":1,"    \
     "\"cache_write_tokens\":0},\"output_tokens\":3,"                        \
-    "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":5" \
+    "\"output_tokens_details\":{\"reasoning_tokens\":1},\"total_tokens\":5" \
     "}"
 #define TEXT(text)                               \
     "{\"type\":\"output_text\",\"text\":\"" text \

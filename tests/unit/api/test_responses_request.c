@@ -396,19 +396,60 @@ TEST(fields_arrive_under_the_chats_names)
     discard(&p);
 }
 
-TEST(fields_of_a_chat_that_are_none_here_are_ignored)
+TEST(a_reply_at_the_end_is_history_unless_it_is_to_go_on)
 {
     UNUSED_STATE;
     struct parsed p;
-    accept(&p, "{\"input\":\"x\",\"n\":3,\"messages\":7,\"logprobs\":true,"
-               "\"max_tokens\":\"x\",\"max_completion_tokens\":\"x\","
-               "\"response_format\":7,\"reasoning_effort\":7,"
+    accept(&p, "{\"input\":[" SAY("One, two") "]}");
+    assert_false(p.r.continues);
+    discard(&p);
+    accept(&p, "{\"continue_final_message\":true,\"add_generation_prompt\":"
+               "false,\"input\":[" SAY("One, two") "]}");
+    assert_true(p.r.continues);
+    discard(&p);
+}
+
+TEST(fields_of_a_chat_mean_the_same)
+{
+    UNUSED_STATE;
+    struct parsed p;
+    accept(&p, "{\"input\":\"x\",\"n\":3,\"messages\":7,\"logprobs\":7,"
+               "\"max_tokens\":5,\"stop\":\"z\",\"guided_regex\":\"a\","
                "\"return_token_ids\":true,\"unheard_of\":{}}");
     assert_int_equal(p.r.sampling.n, 1);
     assert_false(p.r.want_logprobs);
-    assert_false(p.r.sampling.has & SAMPLING_MAX_TOKENS);
     assert_false(p.r.sampling.return_token_ids);
+    assert_int_equal(p.r.sampling.max_tokens, 5);
+    assert_string_equal(p.r.sampling.stop[0], "z");
+    assert_non_null(p.r.grammar);
     discard(&p);
+    accept(&p, "{\"input\":\"x\",\"max_tokens\":5,\"max_output_tokens\":6,"
+               "\"max_completion_tokens\":7,\"reasoning_effort\":\"none\","
+               "\"reasoning\":{\"effort\":\"low\"}}");
+    assert_int_equal(p.r.sampling.max_tokens, 6);
+    assert_string_equal(json_string_value(json_object_get(p.r.template_kwargs,
+                                                          "reasoning_effort")),
+                        "low");
+    discard(&p);
+    refuse("{\"input\":\"x\",\"min_p\":7}", "min_p");
+    assert_int_not_equal(
+        parse(&p, "{\"input\":\"x\",\"guided_regex\":\"a\",\"text\":{"
+                  "\"format\":{\"type\":\"json_object\"}}}"),
+        0);
+    assert_string_equal(p.err.param, "guided_regex");
+    assert_int_equal(strncmp(p.err.text, "text.format and guided_regex", 28),
+                     0);
+    buf_deinit(&p.asked.echo);
+}
+
+TEST(a_text_may_hold_a_nul_and_a_name_may_not)
+{
+    UNUSED_STATE;
+    items_become("{\"role\":\"user\",\"content\":[{\"type\":\"input_text\","
+                 "\"text\":\"a\\u0000b\"}]}",
+                 "[{\"role\":\"user\",\"content\":\"a\\u0000b\"}]");
+    refuse("{\"input\":[{\"role\":\"user\\u0000\",\"content\":\"a\"}]}",
+           "input[0].role");
 }
 
 #define NOTHING_ASKED                                                      \
@@ -579,7 +620,9 @@ int main(void)
         cmocka_unit_test(an_unusable_tool_is_named),
         cmocka_unit_test(tools_and_their_choice_become_those_of_a_chat),
         cmocka_unit_test(fields_arrive_under_the_chats_names),
-        cmocka_unit_test(fields_of_a_chat_that_are_none_here_are_ignored),
+        cmocka_unit_test(a_reply_at_the_end_is_history_unless_it_is_to_go_on),
+        cmocka_unit_test(fields_of_a_chat_mean_the_same),
+        cmocka_unit_test(a_text_may_hold_a_nul_and_a_name_may_not),
         cmocka_unit_test(the_answer_repeats_what_was_asked),
         cmocka_unit_test(null_is_absent),
         cmocka_unit_test(metadata_is_bounded),

@@ -57,6 +57,8 @@ static const struct call calls[] = {
                       "\"max_output_tokens\":2,\"include\":["
                       "\"message.output_text.logprobs\"],\"tools\":[{\"type\":"
                       "\"function\",\"name\":\"f\"}]}"},
+    {"/v1/responses/input_tokens",
+     "{\"input\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
     {"/v1/messages", "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
                      "\"system\":\"s\",\"temperature\":0,\"max_tokens\":2}"},
     {"/v1/messages",
