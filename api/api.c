@@ -60,7 +60,6 @@ static const struct route routes[] = {
     {"POST", "/responses/input_tokens", api_count_responses, 0},
     {"GET", "/v1/responses/*", api_no_response, 0},
     {"DELETE", "/v1/responses/*", api_no_response, 0},
-    {"POST", "/v1/responses/*", api_no_response, 0}, /* cancel */
     {"POST", "/v1/messages", messages, 0},
     {"POST", "/v1/messages/count_tokens", api_count_messages, 0},
     {"POST", "/v1/embeddings", api_embeddings, 0},

@@ -17,8 +17,9 @@
 struct change {
     const json_t *body;
     bool truncates;
-    json_t *chat; /* owned: what chat_request_read gets */
-    json_t *echo; /* owned: what the answer repeats */
+    int64_t max_tokens; /* 0: not asked for */
+    json_t *chat;       /* owned: what chat_request_read gets */
+    json_t *echo;       /* owned: what the answer repeats */
     struct err *err;
 };
 
@@ -72,10 +73,8 @@ static int refuse_state(struct change *c)
 static int read_limits(struct change *c)
 {
     int64_t v;
-    int rc = json_get_range(c->body, "max_output_tokens", &v, 1, INT32_MAX, "",
-                            c->err);
-    if (rc > 0)
-        rc = set(c, c->chat, "max_completion_tokens", json_integer(v));
+    int rc = json_get_range(c->body, "max_output_tokens", &c->max_tokens, 1,
+                            INT32_MAX, "", c->err);
     if (rc >= 0)
         rc = echo(c, "max_output_tokens");
     if (rc >= 0)
@@ -105,9 +104,11 @@ static int read_logprobs(struct change *c)
     if (rc < 0)
         return rc;
     for (size_t i = 0; rc > 0 && i < json_array_size(list); i++) {
-        const char *s = json_string_value(json_array_get(list, i));
+        const json_t *v = json_array_get(list, i);
+        const char *s = json_string_value(v);
         size_t k = 0;
-        while (s != NULL && k < 8 && strcmp(known[k], s) != 0)
+        while (s != NULL && k < 8 &&
+               (strcmp(known[k], s) != 0 || strlen(s) != json_string_length(v)))
             k++;
         snprintf(path, sizeof path, "include[%zu]", i);
         if (s == NULL || k == 8)
@@ -354,6 +355,18 @@ static void put_members(struct buf *out, const json_t *obj)
     buf_deinit(&text);
 }
 
+/* What wins over a chat's own: the limit under its name here, and that a
+ * response is one reply without a place for ids. */
+static void settle(struct sampling_fields *f, const struct change *c)
+{
+    f->n = 1;
+    f->return_token_ids = false;
+    if (c->max_tokens == 0)
+        return;
+    f->max_tokens = (uint32_t)c->max_tokens;
+    f->has |= SAMPLING_MAX_TOKENS;
+}
+
 int responses_request_parse(struct chat_request *r,
                             struct responses_asked *asked, const char *body,
                             size_t n, uint32_t n_vocab, size_t arena_limit,
@@ -382,12 +395,10 @@ int responses_request_parse(struct chat_request *r,
     asked->truncates = c.truncates;
     if (rc == 0) {
         rc = chat_request_read(r, c.chat, n_vocab, arena_limit, err);
-        responses_rename(err);
+        responses_rename(err, c.body);
     }
-    if (rc == 0) { /* a response is one reply, and has no place for ids */
-        r->sampling.n = 1;
-        r->sampling.return_token_ids = false;
-    }
+    if (rc == 0)
+        settle(&r->sampling, &c);
     json_decref(c.chat);
     json_decref(c.echo);
     json_decref(root);
@@ -405,27 +416,28 @@ static void replace(char *text, size_t size, const char *from, const char *to)
     snprintf(at, size - (size_t)(at - text), "%s%s", to, old);
 }
 
-void responses_rename(struct err *err)
+void responses_rename(struct err *err, const json_t *body)
 {
-    static const char *const rows[][2] = {
-        {"response_format.json_schema", "text.format"},
-        {"response_format", "text.format"},
-        {"max_completion_tokens", "max_output_tokens"},
-        {"max_tokens", "max_output_tokens"},
-        {"reasoning_effort", "reasoning.effort"},
-        {"messages", "input"},
+    static const struct {
+        const char *chat, *ours;
+        const char *keys[2]; /* where ours is in a body; NULL: always */
+    } rows[] = {
+        {"response_format.json_schema", "text.format", {"text", "format"}},
+        {"response_format", "text.format", {"text", "format"}},
+        {"reasoning_effort", "reasoning.effort", {"reasoning", "effort"}},
+        {"max_tokens", "max_output_tokens", {NULL, NULL}},
+        {"messages", "input", {NULL, NULL}},
     };
     if (err == NULL || err->param[0] == '\0')
         return;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const bool is_it =
-            strncmp(err->param, rows[i][0], strlen(rows[i][0])) == 0;
-        if (is_it)
-            replace(err->param, sizeof err->param, rows[i][0], rows[i][1]);
-        if (is_it || i < 2) /* told beside another field's name, too */
-            replace(err->text, sizeof err->text, rows[i][0], rows[i][1]);
-        if (is_it)
-            return;
+        const char *chat = rows[i].chat, *const *keys = rows[i].keys;
+        if (keys[0] != NULL &&
+            !is_given(json_object_get(body, keys[0]), keys[1]))
+            continue;
+        if (strncmp(err->param, chat, strlen(chat)) == 0)
+            replace(err->param, sizeof err->param, chat, rows[i].ours);
+        replace(err->text, sizeof err->text, chat, rows[i].ours);
     }
     if (strncmp(err->param, "tool", 4) != 0)
         return;
@@ -436,6 +448,6 @@ void responses_rename(struct err *err)
 void responses_error_body(struct buf *out, const struct err *err)
 {
     struct err ours = *err;
-    responses_rename(&ours);
+    responses_rename(&ours, NULL);
     error_write(out, &ours);
 }

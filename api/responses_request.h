@@ -28,8 +28,9 @@ int responses_request_parse(struct chat_request *r,
                             size_t n, uint32_t n_vocab, size_t arena_limit,
                             struct err *err);
 
-/* An error about a chat ("messages", "max_tokens") in this protocol's names. */
-void responses_rename(struct err *err);
+/* An error about a chat ("messages") in this protocol's names; `body` is the
+ * request that it is about, or NULL once that is read. */
+void responses_rename(struct err *err, const json_t *body);
 
 /* Writes one as an answer's body, see error_body_fn. */
 void responses_error_body(struct buf *out, const struct err *err);

@@ -533,22 +533,33 @@ TEST(metadata_is_bounded)
 TEST(an_error_of_a_chat_is_named_in_our_words)
 {
     UNUSED_STATE;
-    static const char *const rows[][2] = {
-        {"messages", "input"},
-        {"max_tokens", "max_output_tokens"},
-        {"response_format.json_schema.schema", "text.format.schema"},
-        {"tools[3].function.parameters", "tools[3].parameters"},
-        {"temperature", "temperature"},
+    static const struct {
+        const char *chat, *ours;
+        bool whole; /* with all of our fields in the body */
+    } rows[] = {
+        {"messages", "input", true},
+        {"messages", "input", false},
+        {"max_tokens", "max_output_tokens", false},
+        {"response_format.json_schema.schema", "text.format.schema", true},
+        {"response_format", "response_format", false},
+        {"reasoning_effort", "reasoning.effort", true},
+        {"reasoning_effort", "reasoning_effort", false},
+        {"tools[3].function.parameters", "tools[3].parameters", false},
+        {"temperature", "temperature", true},
     };
+    json_t *whole = json_pack("{s:{s:{}}, s:{s:s}}", "text", "format",
+                              "reasoning", "effort", "low");
+    assert_non_null(whole);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct err err = {0};
         char want[128];
-        err_field(&err, rows[i][0], "%s: no", rows[i][0]);
-        responses_rename(&err);
-        snprintf(want, sizeof want, "%s: no", rows[i][1]);
-        assert_string_equal(err.param, rows[i][1]);
+        err_field(&err, rows[i].chat, "%s: no", rows[i].chat);
+        responses_rename(&err, rows[i].whole ? whole : NULL);
+        snprintf(want, sizeof want, "%s: no", rows[i].ours);
+        assert_string_equal(err.param, rows[i].ours);
         assert_string_equal(err.text, want);
     }
+    json_decref(whole);
 }
 
 TEST(memory_may_run_out_anywhere)
