@@ -88,8 +88,8 @@ static void name_field(char *out, size_t size, const char *s, size_t n)
     out[n_name] = '\0';
 }
 
-int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
-               uint32_t nodes, struct err *err)
+static int parse(json_t **out, const char *text, size_t n, uint32_t depth,
+                 uint32_t nodes, size_t flags, struct err *err)
 {
     *out = NULL;
     /* Valid nowhere in JSON; jansson takes one for the end of the text. */
@@ -99,9 +99,8 @@ int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
     if (rc != 0)
         return rc;
     json_error_t e;
-    if (json_load_whole(
-            out, text, n,
-            JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e) != 0)
+    if (json_load_whole(out, text, n, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY,
+                        &e) != 0)
         return err_nomem(err, "a JSON document");
     if (*out != NULL)
         return 0;
@@ -116,6 +115,18 @@ int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
         name_field(err->param, sizeof err->param, text,
                    (size_t)e.position < n ? (size_t)e.position : n);
     return -ERR_INVALID;
+}
+
+int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
+               uint32_t nodes, struct err *err)
+{
+    return parse(out, text, n, depth, nodes, JSON_REJECT_DUPLICATES, err);
+}
+
+int json_parse_last(json_t **out, const char *text, size_t n, uint32_t depth,
+                    uint32_t nodes, struct err *err)
+{
+    return parse(out, text, n, depth, nodes, 0, err);
 }
 
 static int read_file(const char *path, size_t max_bytes, struct buf *b,

@@ -26,6 +26,11 @@
 int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
                uint32_t nodes, struct err *err);
 
+/* As json_parse, but of members with the same key the last one counts, as in
+ * Python. */
+int json_parse_last(json_t **out, const char *text, size_t n, uint32_t depth,
+                    uint32_t nodes, struct err *err);
+
 /* Reads and parses a regular file of at most `max_bytes`; errors name it. */
 int json_parse_file(json_t **out, const char *path, size_t max_bytes,
                     uint32_t nodes, struct err *err);

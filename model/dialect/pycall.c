@@ -30,8 +30,7 @@ static bool take(struct pyliteral_in *in, char c)
     return true;
 }
 
-/* What a reader of JSON would refuse (a name given twice, above all) is not
- * passed on. */
+/* What a reader of JSON would refuse is not passed on. */
 static bool is_object(const char *text, size_t n)
 {
     json_t *v;
@@ -41,6 +40,22 @@ static bool is_object(const char *text, size_t n)
     bool ok = json_is_object(v);
     json_decref(v);
     return ok;
+}
+
+/* The object from `at` on in the store, once more where a name in it is given
+ * twice: the last one counts. */
+static bool settle(struct buf *store, size_t at)
+{
+    json_t *v;
+    if (is_object(store->data + at, store->len - at))
+        return true;
+    if (json_parse_last(&v, store->data + at, store->len - at,
+                        JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, NULL) != 0)
+        return false;
+    store->len = at;
+    json_write(store, v, true);
+    json_decref(v);
+    return buf_ok(store);
 }
 
 /* After "f(": up to and with the closing parenthesis. */
@@ -81,10 +96,10 @@ static bool call(struct pyliteral_in *in, struct pycall *out, struct buf *store)
     out->n_name = n;
     buf_put(store, name, n);
     out->args = store->len;
-    if (!arguments(in, store) || !buf_ok(store))
+    if (!arguments(in, store) || !buf_ok(store) || !settle(store, out->args))
         return false;
     out->n_args = store->len - out->args;
-    return is_object(store->data + out->args, out->n_args);
+    return true;
 }
 
 static size_t python_calls(const char *text, size_t n, struct pycall *calls,
@@ -138,8 +153,8 @@ static size_t json_calls(const char *text, size_t n, struct pycall *calls,
                          struct buf *store)
 {
     json_t *root;
-    if (json_parse(&root, text, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT,
-                   NULL) != 0)
+    if (json_parse_last(&root, text, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT,
+                        NULL) != 0)
         return 0;
     size_t n_calls = json_is_array(root) ? json_array_size(root) : 1;
     bool ok = n_calls <= PYCALL_MAX;

@@ -140,7 +140,7 @@ static bool at_next_item(struct pyliteral_in ahead)
         is_digit(*ahead.p))
         return true;
     const char *name = ahead.p;
-    while (is_word(peek(&ahead)))
+    while (is_word(peek(&ahead)) || peek(&ahead) == '-')
         ahead.p++;
     bool some = ahead.p > name;
     pyliteral_skip_space(&ahead);

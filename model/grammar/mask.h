@@ -2,9 +2,10 @@
  *
  * The vocabulary lies as tries, so tokens that begin alike are tried together.
  * Most tokens are plain text: whole characters, none of them a control, a
- * quotation mark or a backslash.  Inside a string nearly all states allow all
- * of these, which the compiler has found out; then they are not walked but
- * copied.  A mask once made is remembered under the places it was made for.
+ * quotation mark of either kind or a backslash.  Inside a string nearly all
+ * states allow all of these, which the compiler has found out; then they are
+ * not walked but copied.  A mask once made is remembered under the places it
+ * was made for.
  *
  * Tokens may be any bytes, also parts of characters.
  *

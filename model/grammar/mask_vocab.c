@@ -11,7 +11,8 @@ static uint32_t plain_chars(const char *bytes, size_t n)
     for (size_t i = 0; i < n; count++) {
         uint32_t c;
         int length = utf8_decode(bytes + i, n - i, &c);
-        if (length <= 0 || c < 0x20 || c == '"' || c == '\\' || c == 0x7F)
+        if (length <= 0 || c < 0x20 || c == '"' || c == '\'' || c == '\\' ||
+            c == 0x7F)
             return UINT32_MAX;
         i += (size_t)length;
     }
