@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/call_bind.h"
 #include "api/chat_prompt.h"
 #include "api/ids.h"
 #include "model/base/alloc.h"
@@ -289,9 +290,10 @@ static bool ends_in_thought(const struct buf *text)
 static void bind_chat(struct job *job, const struct dialect *d,
                       const struct chat_request *r, bool in_thought)
 {
-    if (r->grammar == NULL)
+    if (r->grammar == NULL && !call_bind_must(r))
         return;
-    job->grammar = grammar_ref(r->grammar);
+    if (r->grammar != NULL)
+        job->grammar = grammar_ref(r->grammar);
     if (r->tools != NULL && d->calls)
         job->call_start = d->call_start;
     if (!d->thinks)
@@ -320,7 +322,7 @@ static int set_chat(struct job *job, struct speech_options *speech,
         .single_call = !r->parallel_tool_calls,
         .keep_markers = !r->sampling.skip_special,
     };
-    return 0;
+    return call_bind(job, d, r, err);
 }
 
 int prepare_chat(struct job **out, struct speech_options *speech,

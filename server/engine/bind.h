@@ -1,7 +1,11 @@
 /* bind.h -- a sequence's grammar at a draw: what may come, and what came.
  *
  *     START --think_start--> THOUGHT --think_end--> ANSWER --> TEXT
- *     START, ANSWER --call_start--> NO_MORE       START --> TEXT
+ *     START --> TEXT     START, THOUGHT, ANSWER, NO_MORE --call_start--> CALL
+ *     CALL --call_end--> CALLED, or NO_MORE where calls may come again
+ *
+ * Without a grammar of calls they are not bound: NO_MORE in place of CALL.  A
+ * reply that must call begins its call where another one begins its answer.
  *
  * A model that would rather think or call than answer may (its likeliest token
  * says so), a thought is free but for ending the reply, and the answer is held
@@ -35,7 +39,7 @@ int binder_init(struct binder *b, const struct engine_model *model,
                 struct err *err);
 void binder_deinit(struct binder *b); /* zeroed is fine */
 
-/* Before a draw of a sequence with a matcher, from `logits`[n_vocab]: sets what
+/* Before a draw of a sequence that is bound, from `logits`[n_vocab]: sets what
  * is allowed and which ends are banned in `context`, good until the next call.
  * 0, or 1: the reply is complete and nothing is left to say so; -ERR_INTERNAL
  * when no token can go on.  0.5 to 500 us (mask.h). */

@@ -208,7 +208,7 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     };
     struct sampled drawn;
     struct err err = {0};
-    int rc = seq->matcher != NULL
+    int rc = sequence_is_bound(seq)
                  ? bind_draw(&em->binder, seq, logits, &context, &err)
                  : 0;
     if (rc > 0) {
@@ -224,7 +224,7 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     seq->tokens[job->n_prompt + seq->n_output++] = drawn.token;
     if (holds(job->stop_ids, job->n_stop_ids, drawn.token)) {
         finish_with_rest(em, seq, FINISH_STOP, drawn.token);
-    } else if (seq->matcher != NULL &&
+    } else if (sequence_is_bound(seq) &&
                !bind_follow(&em->binder, seq, drawn.token)) {
         err_set(&err, ERR_INTERNAL, "token %d is none the grammar takes",
                 drawn.token);

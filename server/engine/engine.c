@@ -188,7 +188,8 @@ static int check_job(const struct engine *e, const struct job *job,
     if (job->n_choices == 0 || job->n_choices > MAX_CHOICES)
         return err_field(err, "n", "n is %u, it must be 1 to %u",
                          job->n_choices, MAX_CHOICES);
-    if (job->grammar != NULL && e->model.mask_vocab == NULL)
+    if ((job->grammar != NULL || job->call_grammar != NULL) &&
+        e->model.mask_vocab == NULL)
         return err_set(err, ERR_UNSUPPORTED,
                        "this model's answers cannot be bound to a grammar");
     uint32_t most = engine_context_tokens(e);

@@ -93,8 +93,16 @@ struct job {
     token_id think_start;    /* with a grammar: a reply may begin with this */
     token_id think_end;      /* one, and is bound only after that one; */
     bool in_thought;         /* as it is where the prompt ends in a thought. */
-    token_id call_start;     /* One that begins with this is not bound at all.
-                                All three may be TOKEN_NONE */
+    token_id call_start;     /* One that begins with this is not bound at all,
+                                unless call_grammar says how.  All three may
+                                be TOKEN_NONE */
+    struct grammar *call_grammar; /* a reference of the job's: what must stand
+                                     between call_start, wherever in a reply,
+                                     and call_end; or NULL */
+    token_id call_end;
+    bool must_call;    /* with a call_grammar: the reply is a call, after a
+                          thought perhaps, and `grammar` is NULL */
+    bool single_block; /* nothing but its end comes after a call */
     bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
     uint64_t cache_salt;       /* prefixes are shared between equals */
     bool no_prefix;            /* neither takes one from the cache nor leaves

@@ -11,8 +11,15 @@
 static int bind_reply(struct sequence *seq, const struct job *job,
                       struct err *err)
 {
-    seq->bound = job->in_thought ? BOUND_THOUGHT : BOUND_START;
-    return matcher_new(&seq->matcher, job->grammar, 0, err);
+    int rc = 0;
+    seq->bound = BOUND_NO_MORE;
+    if (job->grammar != NULL || job->must_call)
+        seq->bound = job->in_thought ? BOUND_THOUGHT : BOUND_START;
+    if (job->grammar != NULL)
+        rc = matcher_new(&seq->matcher, job->grammar, 0, err);
+    if (rc == 0 && job->call_grammar != NULL)
+        rc = matcher_new(&seq->calls, job->call_grammar, 0, err);
+    return rc;
 }
 
 static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
@@ -24,7 +31,9 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
     seq->n_scored = 1;
     detok_init(&seq->detok);
     /* Guesses would have to be taken back from the matcher too. */
-    drafter_init(&seq->drafter, job->grammar != NULL ? 0 : n_draft);
+    drafter_init(&seq->drafter,
+                 job->grammar != NULL || job->call_grammar != NULL ? 0
+                                                                   : n_draft);
     stop_init(&seq->stop, &job->state->stop);
     const uint32_t n = job->n_prompt + job->max_tokens;
     seq->tokens = mem_realloc_array(NULL, n, sizeof *seq->tokens);
@@ -32,7 +41,7 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
         return err_nomem(err, "a sequence's tokens");
     memcpy(seq->tokens, job->prompt, job->n_prompt * sizeof *seq->tokens);
     int rc = cache_seq_init(&seq->cache, n, err);
-    return rc == 0 && job->grammar != NULL ? bind_reply(seq, job, err) : rc;
+    return rc == 0 ? bind_reply(seq, job, err) : rc;
 }
 
 int sequences_new(struct job *job, uint32_t n_draft, struct err *err)
@@ -61,6 +70,7 @@ void sequences_free(struct job *job)
     for (uint32_t i = 0; i < job->n_choices; i++) {
         mem_free(seqs[i].tokens);
         matcher_free(seqs[i].matcher);
+        matcher_free(seqs[i].calls);
         cache_seq_deinit(&seqs[i].cache);
     }
     mem_free(seqs);

@@ -30,7 +30,10 @@ enum bound {
     BOUND_THOUGHT, /* it thinks, unbound */
     BOUND_ANSWER,  /* nothing after its thought: it may yet call */
     BOUND_TEXT,    /* a text of the grammar, up to here */
-    BOUND_NO_MORE  /* it calls, so there is no answer to bind */
+    BOUND_NO_MORE, /* nothing binds it but, if there is one, the grammar of
+                      calls when it calls */
+    BOUND_CALL,    /* a text of the grammar of calls, up to here */
+    BOUND_CALLED   /* its one call: only its end may come */
 };
 
 struct sequence {
@@ -49,7 +52,8 @@ struct sequence {
                           (which has none) included */
     struct detok detok;
     struct stop stop;
-    struct matcher *matcher; /* owned; NULL: it may say anything */
+    struct matcher *matcher; /* owned; NULL: its answer may be anything */
+    struct matcher *calls;   /* owned; NULL: its calls may be anything */
     enum bound bound;
     struct drafter drafter;
     struct timeline times;
@@ -59,6 +63,11 @@ struct sequence {
 static inline struct sequence *sequence_of(struct sched_entry *entry)
 {
     return list_owner(entry, struct sequence, sched);
+}
+
+static inline bool sequence_is_bound(const struct sequence *seq)
+{
+    return seq->matcher != NULL || seq->calls != NULL;
 }
 
 /* The sequences of a job, in job->state->seqs; its stop set must be ready. They
