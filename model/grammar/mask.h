@@ -41,6 +41,11 @@ void mask_vocab_free(struct mask_vocab *v);              /* NULL is fine */
 uint32_t mask_vocab_n_words(const struct mask_vocab *v); /* n_ids / 32, up */
 size_t mask_vocab_bytes(const struct mask_vocab *v);
 
+/* The longest token that `bytes` begin with, and its length in *length;
+ * TOKEN_NONE where there is none.  Some microseconds. */
+token_id mask_longest_token(const struct mask_vocab *v, const char *bytes,
+                            size_t n, size_t *length);
+
 struct masker;
 
 /* Remembers `n_masks` masks (n_ids / 8 bytes each), the rest of its memory is

@@ -230,7 +230,9 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
         job->n_draft == JOB_DRAFT_DEFAULT ? e->options.n_draft : job->n_draft;
     if (n_draft > JOB_DRAFT_MAX)
         n_draft = JOB_DRAFT_MAX;
-    return sequences_new(job, n_draft, err);
+    return sequences_new(
+        job, n_draft,
+        job->n_draft == JOB_DRAFT_DEFAULT ? JOB_DRAFT_MAX : n_draft, err);
 }
 
 static int try_submit(struct engine *e, struct job *job, struct err *err)

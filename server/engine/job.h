@@ -108,7 +108,9 @@ struct job {
     bool no_prefix;            /* neither takes one from the cache nor leaves
                                   one there */
     uint32_t n_draft;          /* tokens to guess ahead, JOB_DRAFT_MAX at most;
-                                  or JOB_DRAFT_DEFAULT, the engine's option */
+                                  or JOB_DRAFT_DEFAULT, the engine's option,
+                                  and JOB_DRAFT_MAX where a grammar leaves no
+                                  choice */
     uint64_t tenant;           /* whose share of the machine it takes: a hash of
                                   the API key; 0 is nobody's in particular */
     int32_t priority;          /* lower is served first, as in vLLM */

@@ -22,6 +22,7 @@
 #include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
 
+struct mask_vocab;
 struct matcher;
 
 /* What a reply that is bound to a grammar has said so far. */
@@ -56,6 +57,8 @@ struct sequence {
     struct matcher *calls;   /* owned; NULL: its calls may be anything */
     enum bound bound;
     struct drafter drafter;
+    struct drafter forcer; /* of what its grammar leaves no choice about */
+    bool is_forced;        /* whose the draft of this step is */
     struct timeline times;
     bool ended;
 };
@@ -71,17 +74,24 @@ static inline bool sequence_is_bound(const struct sequence *seq)
 }
 
 /* The sequences of a job, in job->state->seqs; its stop set must be ready. They
- * guess n_draft tokens ahead at most.  Any thread that owns the job.
- * -ERR_NOMEM leaves none. */
-int sequences_new(struct job *job, uint32_t n_draft, struct err *err);
+ * guess n_draft tokens ahead at most, n_forced where there is no choice.  Any
+ * thread that owns the job. -ERR_NOMEM leaves none. */
+int sequences_new(struct job *job, uint32_t n_draft, uint32_t n_forced,
+                  struct err *err);
 void sequences_free(struct job *job); /* none is fine */
 
 /* Sets what the scheduler is to compute from what has been said so far. */
 void sequence_aim(struct sequence *seq);
 
 /* Says what may come next, before a plan of a running sequence: writes it
- * behind its tokens and sets sched.n_draft. */
-void sequence_draft(struct sequence *seq);
+ * behind its tokens and sets sched.n_draft.  `v` is NULL if nobody is bound. */
+void sequence_draft(struct sequence *seq, const struct mask_vocab *v);
+
+/* Whoever made the draft of this step, to be told how it went. */
+static inline struct drafter *sequence_drafter(struct sequence *seq)
+{
+    return seq->is_forced ? &seq->forcer : &seq->drafter;
+}
 
 /* Nothing to compute at all: no reply wanted and no prompt logprob to tell. */
 bool sequence_is_empty(const struct sequence *seq);

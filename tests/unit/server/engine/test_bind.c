@@ -380,6 +380,49 @@ TEST(an_answer_in_a_form_may_be_a_call_in_another)
     rig_deinit(&rig);
 }
 
+/* A vocabulary of single letters: where two or more are forced, all but the
+ * last of them are drafted, and the last is drawn from their row. */
+TEST(what_is_forced_is_drafted_and_changes_nothing)
+{
+    UNUSED_STATE;
+    static const char *const forms[] = {"abcdefghij[k-m]nop(q|rstu)v",
+                                        "(ab--c|defghi){3,9}", "x{20}[a-f]{3}"};
+    static struct call call, plain;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 60; t++) {
+        for (uint32_t pass = 0; pass < 2; pass++) {
+            struct job *job = held_job(forms[t % 3], t);
+            job->n_draft = pass == 0 ? 0 : JOB_DRAFT_DEFAULT;
+            job->n_choices = 1 + t % 4;
+            job->max_tokens = 5 + t;
+            job->params.temperature = (float)(t % 2);
+            if (t % 5 == 0) {
+                job->call_grammar = job->grammar;
+                job->grammar = NULL;
+                job->must_call = true;
+                job->call_start = CALL;
+                job->call_end = CALL_END;
+            }
+            rig_say(&rig, pass == 0 ? &plain : &call, job);
+        }
+        for (uint32_t i = 0; i < 1 + t % 4; i++) {
+            assert_int_equal(call.heard[i].n_tokens, plain.heard[i].n_tokens);
+            assert_int_equal(call.heard[i].digest, plain.heard[i].digest);
+        }
+    }
+    rig_wait_idle(&rig);
+    const uint64_t steps = engine_stats(rig.engine).steps;
+    struct job *job = held_job("abcdefghij[k-m]nopqrstuv", 1);
+    rig_say(&rig, &call, job);
+    assert_int_equal(call.heard[0].n_tokens, 20);
+    /* "a"; then "b" to "j" and a letter in one step.  Whether more is drafted
+     * after that hangs on how long that took. */
+    rig_wait_idle(&rig);
+    assert_in_range(engine_stats(rig.engine).steps - steps, 3, 13);
+    rig_deinit(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +438,7 @@ int main(void)
         cmocka_unit_test(who_must_call_may_think_before_it),
         cmocka_unit_test(who_may_call_is_held_only_while_it_calls),
         cmocka_unit_test(an_answer_in_a_form_may_be_a_call_in_another),
+        cmocka_unit_test(what_is_forced_is_drafted_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
