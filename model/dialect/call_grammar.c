@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/base/alloc.h"
+#include "model/dialect/call_text.h"
 #include "model/dialect/dialect.h"
 #include "model/dialect/pycall.h"
 #include "model/grammar/builder.h"
@@ -29,17 +30,6 @@ static const json_t *function_of(const json_t *tool)
 bool call_grammar_is_strict(const json_t *tool)
 {
     return json_is_true(json_object_get(function_of(tool), "strict"));
-}
-
-/* What pycall.h takes before a parenthesis. */
-static bool is_plain_name(const char *name)
-{
-    for (const char *p = name; *p; p++)
-        if (!(*p & 0x80) && strchr("_-.", *p) == NULL &&
-            !(*p >= '0' && *p <= '9') && !(*p >= 'A' && *p <= 'Z') &&
-            !(*p >= 'a' && *p <= 'z'))
-            return false;
-    return strlen(name) <= PYCALL_NAME_MAX;
 }
 
 static gexpr python_call(struct calls *c, const char *name, gexpr arguments)
@@ -71,7 +61,7 @@ static int add_with(struct calls *c, const char *name, const json_t *schema,
 {
     gexpr arguments;
     int rc = -ERR_UNSUPPORTED;
-    if (is_plain_name(name))
+    if (call_text_is_name(name, true))
         rc = schema_call_arguments(&arguments, c->keywords, schema, lenient,
                                    why);
     if (rc == 0) {

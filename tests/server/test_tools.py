@@ -3,10 +3,13 @@ hot as it may be.  What a call may look like: tests/unit/model/dialect and
 test_grammar.py."""
 import concurrent.futures
 import json
+import pathlib
 
 import httpx
 import jsonschema
 import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def tool(name, properties, required=(), **more):
@@ -207,3 +210,62 @@ def test_a_bad_schema_harms_only_the_strict(demo):
     say(demo, tools=[WEATHER, BAD], tool_choice={
         "type": "function", "function": {"name": "get_weather"}})
     say(demo, tools=[WEATHER, BAD], tool_choice="none")
+
+
+def history(*calls):
+    return [{"role": "user", "content": "Go."},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": f"c{i}", "type": "function",
+                 "function": {"name": n, "arguments": json.dumps(a)}}
+                for i, (n, a) in enumerate(calls)]},
+            *({"role": "tool", "tool_call_id": f"c{i}", "content": c}
+              for i, c in enumerate(["ok", None])),
+            {"role": "user", "content": "And?"}]
+
+
+def shown(d, messages):
+    r = d.post("/apply-template", {"messages": messages})
+    assert r.status_code == 200, r.text
+    return r.json()["prompt"]
+
+
+def test_past_calls_where_a_template_has_no_branch_for_them(start, tmp_path):
+    """As LFM2-8B-A1B's, which shows neither calls nor the want of content."""
+    oracle = json.loads((ROOT / "tests/oracle/template/chats.json").read_text())
+    lfm2 = oracle["templates"][1]
+    assert "tool_response" in lfm2 and "tool_calls" not in lfm2
+    (tmp_path / "t.jinja").write_text(lfm2)
+    d = start("--chat-template-file", str(tmp_path / "t.jinja"))
+    turn = "<|im_start|>{}\n{}<|im_end|>\n".format
+    rest = (turn("tool", "<|tool_response_start|>ok<|tool_response_end|>")
+            + turn("tool", "<|tool_response_start|><|tool_response_end|>")
+            + turn("user", "And?") + "<|im_start|>assistant\n")
+    for calls, block in [
+        ([("f", {"a": "it's", "b": [1, None, True]}), ("g.h", {})],
+         "[f(a=\"it's\", b=[1, None, True]), g.h()]"),
+        ([("f", {"a": 1}), ("g h", {"b": None})],
+         '[{"name": "f", "arguments": {"a": 1}}, '
+         '{"name": "g h", "arguments": {"b": null}}]'),
+        ([("f", {"$a": "x\n"})],
+         '[{"name": "f", "arguments": {"$a": "x\\n"}}]'),
+    ]:
+        assert shown(d, history(*calls)) == (
+            "<|startoftext|>" + turn("user", "Go.")
+            + turn("assistant", f"<|tool_call_start|>{block}<|tool_call_end|>")
+            + rest)
+
+
+def test_past_calls_where_it_has_one(demo):
+    assert ("<|im_start|>assistant\n<|tool_call_start|>[f(a='it\\'s', n=2), "
+            "g()]<|tool_call_end|><|im_end|>\n<|im_start|>tool\n"
+            ) in shown(demo, history(("f", {"a": "it's", "n": 2}), ("g", {})))
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", "1", '{"a":1,"a":2}', 5])
+def test_arguments_that_are_none_are_named(demo, arguments):
+    messages = history(("f", {}))
+    messages[1]["tool_calls"][0]["function"]["arguments"] = arguments
+    r = demo.post("/v1/chat/completions", {"messages": messages})
+    assert r.status_code == 400
+    assert r.json()["error"]["param"] == \
+        "messages[1].tool_calls[0].function.arguments"
