@@ -86,6 +86,12 @@ static void hear_finish(struct turn *t, struct turn_job *tj, struct choice *c,
             c->stop_token = e->stop_token;
 }
 
+/* It was not the model that ended the reply. */
+static bool is_cut(const struct job_event *e)
+{
+    return e->stop_token == TOKEN_NONE;
+}
+
 static bool is_kept(const struct choice *c)
 {
     const struct logprob_lists *l = &c->logprobs;
@@ -115,7 +121,7 @@ int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
         rc = hear_text(t, c, e->text, e->n_text);
     if (e->kind == EVENT_FINISH) {
         if (rc == 0 && t->form->is_chat)
-            rc = speech_finish(&c->speech);
+            rc = speech_finish(&c->speech, is_cut(e));
         remember_said(t, c);
         hear_finish(t, tj, c, e);
     }

@@ -88,8 +88,8 @@ static void name_field(char *out, size_t size, const char *s, size_t n)
     out[n_name] = '\0';
 }
 
-static int parse(json_t **out, const char *text, size_t n, uint32_t depth,
-                 uint32_t nodes, size_t flags, struct err *err)
+int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
+               uint32_t nodes, struct err *err)
 {
     *out = NULL;
     /* Valid nowhere in JSON; jansson takes one for the end of the text. */
@@ -99,8 +99,9 @@ static int parse(json_t **out, const char *text, size_t n, uint32_t depth,
     if (rc != 0)
         return rc;
     json_error_t e;
-    if (json_load_whole(out, text, n, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY,
-                        &e) != 0)
+    if (json_load_whole(
+            out, text, n,
+            JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e) != 0)
         return err_nomem(err, "a JSON document");
     if (*out != NULL)
         return 0;
@@ -115,18 +116,6 @@ static int parse(json_t **out, const char *text, size_t n, uint32_t depth,
         name_field(err->param, sizeof err->param, text,
                    (size_t)e.position < n ? (size_t)e.position : n);
     return -ERR_INVALID;
-}
-
-int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
-               uint32_t nodes, struct err *err)
-{
-    return parse(out, text, n, depth, nodes, JSON_REJECT_DUPLICATES, err);
-}
-
-int json_parse_last(json_t **out, const char *text, size_t n, uint32_t depth,
-                    uint32_t nodes, struct err *err)
-{
-    return parse(out, text, n, depth, nodes, 0, err);
 }
 
 static int read_file(const char *path, size_t max_bytes, struct buf *b,
@@ -321,10 +310,9 @@ int json_get_object(const json_t *obj, const char *key, json_t **out,
     return 1;
 }
 
-void json_quote(struct buf *b, const char *s, size_t n)
+void json_escape(struct buf *b, const char *s, size_t n)
 {
     size_t plain = 0; /* start of the run not yet copied */
-    buf_putc(b, '"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F)
@@ -353,6 +341,12 @@ void json_quote(struct buf *b, const char *s, size_t n)
         }
     }
     buf_put(b, s + plain, n - plain);
+}
+
+void json_quote(struct buf *b, const char *s, size_t n)
+{
+    buf_putc(b, '"');
+    json_escape(b, s, n);
     buf_putc(b, '"');
 }
 

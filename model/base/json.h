@@ -26,11 +26,6 @@
 int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
                uint32_t nodes, struct err *err);
 
-/* As json_parse, but of members with the same key the last one counts, as in
- * Python. */
-int json_parse_last(json_t **out, const char *text, size_t n, uint32_t depth,
-                    uint32_t nodes, struct err *err);
-
 /* Reads and parses a regular file of at most `max_bytes`; errors name it. */
 int json_parse_file(json_t **out, const char *path, size_t max_bytes,
                     uint32_t nodes, struct err *err);
@@ -64,6 +59,7 @@ const char *json_describe(const json_t *v, char out[64]);
 
 /* Appends `s` as a JSON string with its quotes; bytes must be UTF-8. */
 void json_quote(struct buf *b, const char *s, size_t n);
+void json_escape(struct buf *b, const char *s, size_t n); /* without them */
 
 /* Appends `v` compactly (", " and ": " when `spaced`), keys in their order. */
 void json_write(struct buf *b, const json_t *v, bool spaced);

@@ -95,6 +95,7 @@ def test_every_call_is_read_back_and_valid():
         for text, calls in zip(answer["texts"], answer["calls"]):
             assert calls, text
             assert i % 4 or len(calls) == 1, text
+            assert all(isinstance(c, dict) for c in calls), (text, calls)
             for call in calls:
                 judge = JUDGE(judges[call["name"]]["parameters"],
                               format_checker=JUDGE.FORMAT_CHECKER)

@@ -153,21 +153,44 @@ static double cpu_ms(void)
     return (double)clock() * 1e3 / CLOCKS_PER_SEC;
 }
 
+struct telling {
+    struct buf *out;
+    unsigned n;
+};
+
+static void on_call(void *user, enum pycall_kind kind, const char *bytes,
+                    size_t n)
+{
+    struct telling *t = user;
+    if (kind == PYCALL_BEGIN) {
+        buf_puts(t->out, t->n++ > 0 ? ",{\"name\":" : "{\"name\":");
+        json_quote(t->out, bytes, n);
+        buf_puts(t->out, ",\"arguments\":");
+    } else if (kind == PYCALL_ARGS) {
+        buf_put(t->out, bytes, n);
+    } else {
+        buf_putc(t->out, '}');
+    }
+}
+
+/* What is no call of the text comes last, as a string. */
 static void put_calls(struct buf *out, const struct buf *text)
 {
-    static struct pycall calls[PYCALL_MAX];
-    struct buf store = {0};
-    size_t n = pycall_parse(buf_str(text), text->len, calls, &store);
+    struct telling t = {out, 0};
+    struct pycall reader;
+    size_t n;
+    pycall_init(&reader, on_call, &t);
+    pycall_start(&reader);
     buf_putc(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        buf_puts(out, i > 0 ? ",{\"name\":" : "{\"name\":");
-        json_quote(out, store.data + calls[i].name, calls[i].n_name);
-        buf_puts(out, ",\"arguments\":");
-        buf_put(out, store.data + calls[i].args, calls[i].n_args);
-        buf_putc(out, '}');
+    if (pycall_feed(&reader, buf_str(text), text->len))
+        pycall_finish(&reader, false);
+    const char *rest = pycall_rest(&reader, &n);
+    if (n > 0) {
+        buf_puts(out, t.n > 0 ? "," : "");
+        json_quote(out, rest, n);
     }
     buf_putc(out, ']');
-    buf_deinit(&store);
+    pycall_deinit(&reader);
 }
 
 static void answer(const struct speaker *s, const json_t *line, unsigned times)
