@@ -45,6 +45,7 @@ struct choice {
     const char *stop_string; /* borrowed from the job, or NULL */
     uint32_t n_cached;       /* of n_prompt */
     uint32_t n_completion;
+    uint32_t n_thought; /* of those, see job.h */
     uint64_t prefill_us, decode_us;
 };
 
@@ -56,6 +57,7 @@ struct answer {
     bool stream;
     bool want_logprobs;
     bool return_ids;
+    bool hide_thoughts;
     bool include_usage; /* streams: "usage" on every chunk, null so far */
     bool continuous_usage;
     bool timings_per_token;      /* streams: on every chunk */

@@ -13,9 +13,11 @@ void answer_open(struct writer *w, const struct answer *a, const char *object)
 
 void answer_usage(struct writer *w, const struct answer *a)
 {
-    int64_t n_completion = 0;
-    for (uint32_t i = 0; i < a->n_choices; i++)
+    int64_t n_completion = 0, n_thought = 0;
+    for (uint32_t i = 0; i < a->n_choices; i++) {
         n_completion += a->choices[i].n_completion;
+        n_thought += a->choices[i].n_thought;
+    }
     writer_key(w, "usage");
     writer_object(w);
     writer_key_int(w, "prompt_tokens", a->n_prompt);
@@ -24,6 +26,10 @@ void answer_usage(struct writer *w, const struct answer *a)
     writer_key(w, "prompt_tokens_details");
     writer_object(w);
     writer_key_int(w, "cached_tokens", a->n_cached);
+    writer_end_object(w);
+    writer_key(w, "completion_tokens_details");
+    writer_object(w);
+    writer_key_int(w, "reasoning_tokens", n_thought);
     writer_end_object(w);
     writer_end_object(w);
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "api/sampling_fields.h"
+#include "api/thinking.h"
 #include "model/base/arena.h"
 #include "model/base/err.h"
 #include "model/base/json.h"
@@ -43,16 +44,20 @@ struct chat_request {
     json_t *listed_tools; /* owned: all of the request, NULL when there are
                              none; tools itself unless it was filtered */
     enum tool_choice tool_choice;
-    const char *tool_name;      /* TOOL_CHOICE_NAMED, else NULL */
-    bool parallel_tool_calls;   /* true when absent */
-    bool has_past_calls;        /* some message holds tool_calls */
-    struct replay *replay;      /* borrowed: past replies as the model wrote
-                                   them, or NULL; set by whoever has one */
-    uint64_t tenant;            /* of those replies */
-    json_t *template_kwargs;    /* owned: object or NULL; reasoning_effort is in
-                                   it already */
-    struct grammar *grammar;    /* owned: what the answer must be, or NULL */
+    const char *tool_name;    /* TOOL_CHOICE_NAMED, else NULL */
+    bool parallel_tool_calls; /* true when absent */
+    bool has_past_calls;      /* some message holds tool_calls */
+    struct replay *replay;    /* borrowed: past replies as the model wrote
+                                 them, or NULL; set by whoever has one */
+    uint64_t tenant;          /* of those replies */
+    json_t *template_kwargs;  /* owned: object or NULL; reasoning_effort is in
+                                 it already */
+    struct grammar *grammar;  /* owned: what the answer must be, or NULL */
+    struct thinking thinking;
     bool add_generation_prompt; /* true when absent */
+    bool continues;             /* the reply goes on where the last message, an
+                                   assistant's without calls, ends */
+    bool echo;                  /* ... and its content begins with that one's */
     bool want_logprobs;
     uint32_t n_top_logprobs; /* 0..20 */
 };

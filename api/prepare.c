@@ -1,9 +1,11 @@
 /* prepare.c -- see prepare.h. */
 #include "api/prepare.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "api/call_bind.h"
+#include "api/chat_opening.h"
 #include "api/chat_prompt.h"
 #include "api/ids.h"
 #include "model/base/alloc.h"
@@ -18,6 +20,7 @@
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
 _Static_assert(SAMPLING_DRAFT_MAX == JOB_DRAFT_MAX, "one bound, two rooms");
+_Static_assert(THINKING_FREE == JOB_THOUGHT_FREE, "one value, two rooms");
 
 /* What Liquid AI recommends for each checkpoint whose generation_config.json
  * is silent.  Source: docs.liquid.ai, lfm/models/{lfm25-8b-a1b, lfm2-24b-a2b,
@@ -275,54 +278,73 @@ int prepare_chat_text(struct buf *out, const struct model *m,
                               tokenizer_eos_text(m->tokenizer), r, err);
 }
 
-/* Some templates open the thoughts themselves. */
-static bool ends_in_thought(const struct buf *text)
-{
-    static const char marker[] = DIALECT_THINK_START;
-    const char *s = buf_str(text);
-    size_t n = text->len, n_marker = sizeof marker - 1;
-    while (n > 0 && (s[n - 1] == '\n' || s[n - 1] == ' '))
-        n--;
-    return n >= n_marker && memcmp(s + n - n_marker, marker, n_marker) == 0;
-}
-
 /* The answer proper is bound; thoughts are free, and so are calls. */
 static void bind_chat(struct job *job, const struct dialect *d,
-                      const struct chat_request *r, bool in_thought)
+                      const struct chat_request *r)
 {
-    if (r->grammar == NULL && !call_bind_must(r))
-        return;
     if (r->grammar != NULL)
         job->grammar = grammar_ref(r->grammar);
-    if (r->tools != NULL && d->calls)
+    if (d->calls &&
+        (r->grammar != NULL ? r->tools != NULL : chat_request_reads_calls(r)))
         job->call_start = d->call_start;
+}
+
+static int forbid_token(struct job *job, token_id id, struct err *err)
+{
+    struct sample_params *p = &job->params;
+    struct logit_bias *bias =
+        arena_calloc(job->arena, p->n_bias + 1, sizeof *bias);
+    if (bias == NULL)
+        return err_nomem(err, "the request");
+    for (uint32_t i = 0; i < p->n_bias; i++)
+        bias[i] = p->bias[i];
+    bias[p->n_bias++] = (struct logit_bias){id, -INFINITY};
+    p->bias = bias;
+    return 0;
+}
+
+static int set_thoughts(struct job *job, const struct dialect *d,
+                        const struct chat_request *r,
+                        const struct chat_opening *opening, struct err *err)
+{
     if (!d->thinks)
-        return;
+        return 0;
+    if (r->thinking.off)
+        return forbid_token(job, d->think_start, err);
+    if (opening->in_answer || opening->after_thought)
+        return 0;
     job->think_start = d->think_start;
     job->think_end = d->think_end;
-    job->in_thought = in_thought;
+    job->in_thought = opening->in_thought;
+    job->max_thought = r->thinking.budget;
+    return 0;
 }
 
 static int set_chat(struct job *job, struct speech_options *speech,
                     const struct dialect *d, const struct chat_request *r,
-                    bool in_thought, struct err *err)
+                    const struct chat_opening *opening, struct err *err)
 {
     token_id keep[DIALECT_MARKERS];
+    const bool told_apart = r->thinking.shown != THINKING_INLINE;
     job->params.want_logprob = r->want_logprobs;
     job->params.n_logprobs = r->n_top_logprobs;
     job->n_keep_ids = dialect_keep(d, keep);
     job->keep_ids = arena_dup(job->arena, keep, job->n_keep_ids * sizeof *keep);
     if (job->keep_ids == NULL)
         return err_nomem(err, "the request");
-    bind_chat(job, d, r, in_thought);
+    bind_chat(job, d, r);
     *speech = (struct speech_options){
-        .reasoning = d->thinks || in_thought,
-        .in_reasoning = in_thought,
+        .reasoning = told_apart && !opening->in_answer &&
+                     (d->thinks || opening->in_thought),
+        .in_reasoning = told_apart && opening->in_thought,
+        .resumes = opening->resumes,
+        .after_think = opening->after_thought,
         .calls = chat_request_reads_calls(r),
         .single_call = !r->parallel_tool_calls,
         .keep_markers = !r->sampling.skip_special,
     };
-    return call_bind(job, d, r, err);
+    int rc = set_thoughts(job, d, r, opening, err);
+    return rc == 0 ? call_bind(job, d, r, err) : rc;
 }
 
 int prepare_chat(struct job **out, struct speech_options *speech,
@@ -347,8 +369,8 @@ int prepare_chat(struct job **out, struct speech_options *speech,
                       err);
     if (rc == 0) {
         dialect_init(&dialect, m->tokenizer);
-        rc = set_chat(job, speech, &dialect, r,
-                      r->add_generation_prompt && ends_in_thought(&text), err);
+        const struct chat_opening opening = chat_opening_of(&text, r);
+        rc = set_chat(job, speech, &dialect, r, &opening, err);
     }
     if (rc == 0)
         *out = job;

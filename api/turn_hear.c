@@ -26,6 +26,7 @@ void turn_describe(struct turn *t)
     a->timings_per_token = f->timings_per_token;
     a->want_logprobs =
         chat ? t->chat.want_logprobs : t->completion.want_logprobs;
+    a->hide_thoughts = chat && t->chat.thinking.shown == THINKING_HIDDEN;
     a->tokens_as_ids = !chat && t->completion.tokens_as_ids;
 }
 
@@ -33,7 +34,8 @@ void turn_on_speech(void *user, enum speech_kind kind, const char *bytes,
                     size_t n)
 {
     struct choice *c = user;
-    parts_speech(&c->parts, kind, bytes, n);
+    if (kind != SPEECH_REASONING || !c->answer->hide_thoughts)
+        parts_speech(&c->parts, kind, bytes, n);
 }
 
 static int hear_text(struct turn *t, struct choice *c, const char *text,
@@ -111,6 +113,7 @@ int turn_hear(struct turn *t, struct turn_job *tj, struct choice *c,
     }
     c->n_cached = e->n_cached;
     c->n_completion = e->n_completion;
+    c->n_thought = e->n_thought;
     c->prefill_us = e->prefill_us;
     c->decode_us = e->decode_us;
     if (t->form->hear != NULL)

@@ -264,7 +264,8 @@ void speech_init(struct speech *s, const struct speech_options *options,
     s->on = on;
     s->user = user;
     s->state = options->in_reasoning ? REASONING : START;
-    s->trim_next = options->in_reasoning;
+    s->trim_next =
+        options->in_reasoning ? !options->resumes : options->after_think;
     pycall_init(&s->call, on_call, s);
 }
 

@@ -60,6 +60,9 @@ typedef void speech_fn(void *user, enum speech_kind kind, const char *bytes,
 struct speech_options {
     bool reasoning;    /* <think> at the start of the answer means something */
     bool in_reasoning; /* the prompt ended inside <think> */
+    bool resumes;      /* ... and inside the thought's text: the first white
+                          space is part of it */
+    bool after_think;  /* the prompt ended behind </think>: it is not */
     bool calls;        /* tools are in play: read call blocks */
     bool single_call;  /* parallel_tool_calls is false: tell the first only */
     bool keep_markers; /* with !calls: leave call markers in the text

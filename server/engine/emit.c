@@ -71,6 +71,7 @@ static void tell(struct sequence *seq, struct job_event *event)
     event->n_prompt = seq->job->n_prompt;
     event->n_cached = seq->n_cached;
     event->n_completion = seq->n_output;
+    event->n_thought = seq->n_thought;
     struct job_state *st = seq->job->state;
     bool written = event_write(&st->ring, event);
     assert(written);
@@ -208,9 +209,7 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     };
     struct sampled drawn;
     struct err err = {0};
-    int rc = sequence_is_bound(seq)
-                 ? bind_draw(&em->binder, seq, logits, &context, &err)
-                 : 0;
+    int rc = bind_draw(&em->binder, seq, logits, &context, &err);
     if (rc > 0) {
         finish_with_rest(em, seq, FINISH_STOP, TOKEN_NONE);
         return;
@@ -224,8 +223,7 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     seq->tokens[job->n_prompt + seq->n_output++] = drawn.token;
     if (holds(job->stop_ids, job->n_stop_ids, drawn.token)) {
         finish_with_rest(em, seq, FINISH_STOP, drawn.token);
-    } else if (sequence_is_bound(seq) &&
-               !bind_follow(&em->binder, seq, drawn.token)) {
+    } else if (!bind_follow(&em->binder, seq, drawn.token)) {
         err_set(&err, ERR_INTERNAL, "token %d is none the grammar takes",
                 drawn.token);
         emit_error(seq, &err);

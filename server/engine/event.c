@@ -12,7 +12,7 @@ struct record {
     int32_t stop_string;
     float logprob;
     uint32_t n_top, n_text;
-    uint32_t n_prompt, n_cached, n_completion;
+    uint32_t n_prompt, n_cached, n_completion, n_thought;
     uint64_t prefill_us, decode_us;
     struct top_logprob top[]; /* [n_top], then the text */
 };
@@ -52,6 +52,7 @@ bool event_write(struct ring *r, const struct job_event *e)
         .n_prompt = e->n_prompt,
         .n_cached = e->n_cached,
         .n_completion = e->n_completion,
+        .n_thought = e->n_thought,
         .prefill_us = e->prefill_us,
         .decode_us = e->decode_us,
     };
@@ -82,6 +83,7 @@ bool event_read(struct ring *r, struct job_event *e)
         .n_prompt = rec->n_prompt,
         .n_cached = rec->n_cached,
         .n_completion = rec->n_completion,
+        .n_thought = rec->n_thought,
         .prefill_us = rec->prefill_us,
         .decode_us = rec->decode_us,
         .text = "",

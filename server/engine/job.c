@@ -28,6 +28,7 @@ struct job *job_new(size_t arena_limit)
     job->n_choices = 1;
     job->think_start = job->think_end = TOKEN_NONE;
     job->call_start = job->call_end = TOKEN_NONE;
+    job->max_thought = JOB_THOUGHT_FREE;
     job->skip_special = true;
     job->n_draft = JOB_DRAFT_DEFAULT;
     return job;

@@ -57,6 +57,7 @@ struct job_event {
     uint32_t n_prompt;     /* usage, valid in every event */
     uint32_t n_cached;     /* prompt tokens that this choice never computed */
     uint32_t n_completion; /* tokens drawn so far, the stop token included */
+    uint32_t n_thought;    /* of those, the ones of a thought and its markers */
     uint64_t prefill_us;   /* from its first plan to its first token, or now */
     uint64_t decode_us;    /* from its first token to now */
     struct err err;
@@ -71,6 +72,7 @@ struct job_state; /* the engine's own side: job_state.h */
 
 #define JOB_DRAFT_DEFAULT UINT32_MAX
 #define JOB_DRAFT_MAX 16u
+#define JOB_THOUGHT_FREE UINT32_MAX
 
 struct job {
     struct arena *arena;    /* owned; all that follows lives in it */
@@ -90,12 +92,15 @@ struct job {
     bool include_stop;       /* the stop string stays in the text */
     struct grammar *grammar; /* a reference of the job's: what every choice
                                 must be a text of; or NULL */
-    token_id think_start;    /* with a grammar: a reply may begin with this */
-    token_id think_end;      /* one, and is bound only after that one; */
+    token_id think_start;    /* a reply that begins with this one thinks */
+    token_id think_end;      /* until that one; with a grammar it is bound only
+                                after it; */
     bool in_thought;         /* as it is where the prompt ends in a thought. */
     token_id call_start;     /* One that begins with this is not bound at all,
                                 unless call_grammar says how.  All three may
                                 be TOKEN_NONE */
+    uint32_t max_thought;    /* tokens between the two: then it must close its
+                                thought; or JOB_THOUGHT_FREE */
     struct grammar *call_grammar; /* a reference of the job's: what must stand
                                      between call_start, wherever in a reply,
                                      and call_end; or NULL */

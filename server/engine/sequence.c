@@ -8,21 +8,6 @@
 #include "server/engine/force.h"
 #include "server/engine/job_state.h"
 
-/* A thought is nobody's grammar. */
-static int bind_reply(struct sequence *seq, const struct job *job,
-                      struct err *err)
-{
-    int rc = 0;
-    seq->bound = BOUND_NO_MORE;
-    if (job->grammar != NULL || job->must_call)
-        seq->bound = job->in_thought ? BOUND_THOUGHT : BOUND_START;
-    if (job->grammar != NULL)
-        rc = matcher_new(&seq->matcher, job->grammar, 0, err);
-    if (rc == 0 && job->call_grammar != NULL)
-        rc = matcher_new(&seq->calls, job->call_grammar, 0, err);
-    return rc;
-}
-
 static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
                          uint32_t n_draft, uint32_t n_forced, struct err *err)
 {
@@ -30,6 +15,7 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
     seq->choice = choice;
     seq->cache.slot = CACHE_NO_SLOT;
     seq->n_scored = 1;
+    seq->bound = job->in_thought ? BOUND_THOUGHT : BOUND_START;
     detok_init(&seq->detok);
     /* What is forced is right nearly always, however much it is. */
     drafter_init(&seq->drafter, n_draft);
@@ -42,7 +28,11 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
         return err_nomem(err, "a sequence's tokens");
     memcpy(seq->tokens, job->prompt, job->n_prompt * sizeof *seq->tokens);
     int rc = cache_seq_init(&seq->cache, n, err);
-    return rc == 0 ? bind_reply(seq, job, err) : rc;
+    if (rc == 0 && job->grammar != NULL)
+        rc = matcher_new(&seq->matcher, job->grammar, 0, err);
+    if (rc == 0 && job->call_grammar != NULL)
+        rc = matcher_new(&seq->calls, job->call_grammar, 0, err);
+    return rc;
 }
 
 int sequences_new(struct job *job, uint32_t n_draft, uint32_t n_forced,

@@ -25,14 +25,14 @@
 struct mask_vocab;
 struct matcher;
 
-/* What a reply that is bound to a grammar has said so far. */
+/* What a reply has said so far. */
 enum bound {
     BOUND_START,   /* nothing: it may yet think, or call */
     BOUND_THOUGHT, /* it thinks, unbound */
     BOUND_ANSWER,  /* nothing after its thought: it may yet call */
     BOUND_TEXT,    /* a text of the grammar, up to here */
-    BOUND_NO_MORE, /* nothing binds it but, if there is one, the grammar of
-                      calls when it calls */
+    BOUND_NO_MORE, /* there is no answer to bind: no grammar, or it calls;
+                      where calls have a grammar the next one is held to it */
     BOUND_CALL,    /* a text of the grammar of calls, up to here */
     BOUND_CALLED   /* its one call: only its end may come */
 };
@@ -45,9 +45,10 @@ struct sequence {
     token_id *tokens; /* [n_prompt + max_tokens], owned: prompt, output, and
                          during a step what may come next */
     uint32_t n_output;
-    uint32_t n_kept;   /* tokens whose keys and values are in its blocks; those
-                          from sched.n_computed on run again for the columns */
-    uint32_t n_cached; /* prompt tokens it never had to compute */
+    uint32_t n_thought; /* of them, drawn in a thought or to open or close it */
+    uint32_t n_kept;    /* tokens whose keys and values are in its blocks; those
+                           from sched.n_computed on run again for the columns */
+    uint32_t n_cached;  /* prompt tokens it never had to compute */
     bool was_admitted, has_joined;
     uint32_t n_scored; /* prompt tokens whose logprob was told, the first
                           (which has none) included */

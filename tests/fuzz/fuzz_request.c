@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/chat_opening.h"
+#include "api/chat_prompt.h"
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "model/template/template.h"
 
 #define VOCAB 1000u
 
@@ -35,6 +38,33 @@ static void check_error(int rc, const struct err *err)
     require(strchr(err->text, '\n') == NULL);
 }
 
+/* Shows all that a message may hold, and opens a thought. */
+static const char shape[] =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.thinking is defined %}<think>{{ m.thinking }}</think>{% endif %}"
+    "{{ m.content | trim }}{{ m.tool_calls | default('') }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}";
+
+/* A reply begins in one place at most. */
+static void render(const struct chat_request *r)
+{
+    static struct template *t;
+    struct buf out = {0};
+    struct err err = {0};
+    if (t == NULL)
+        require(template_compile(&t, shape, sizeof shape - 1, &err) == 0);
+    int rc = chat_prompt_render(&out, t, "<s>", "</s>", r, &err);
+    if (rc != 0) {
+        check_error(rc, &err);
+    } else {
+        const struct chat_opening o = chat_opening_of(&out, r);
+        require(o.in_thought + o.after_thought + o.in_answer <= 1);
+        require(!o.in_thought || !r->thinking.off);
+        require(!o.resumes || o.in_thought);
+    }
+    buf_deinit(&out);
+}
+
 static void chat(const char *body, size_t n)
 {
     struct chat_request r;
@@ -51,6 +81,7 @@ static void chat(const char *body, size_t n)
         require(json_is_string(json_object_get(m, "role")));
         require(json_is_string(json_object_get(m, "content")));
     }
+    render(&r);
     chat_request_deinit(&r);
 }
 

@@ -14,7 +14,9 @@ include_stop_str_in_output return_token_ids priority cache_salt cache_prompt mod
 metadata response_format""".split()
 OF_CHAT = """messages max_completion_tokens logprobs top_logprobs tools
 tool_choice parallel_tool_calls chat_template_kwargs reasoning_effort
-add_generation_prompt continue_final_message""".split()
+add_generation_prompt continue_final_message echo include_reasoning
+separate_reasoning reasoning_format thinking_token_budget
+reasoning_budget_tokens thinking_budget_tokens""".split()
 OF_COMPLETION = """prompt echo logprobs suffix best_of
 return_tokens_as_token_ids""".split()
 VALUES = [None, True, False, -1, 0, 0.5, 3, 1e308, -1e308, 2**31, 2**63 - 1,

@@ -171,6 +171,7 @@ TEST(a_wrong_value_is_refused_by_name)
          "chat_template_kwargs.enable_thinking"},
         {"\"reasoning_effort\":\"huge\"", "reasoning_effort"},
         {"\"reasoning_effort\":0.5", "reasoning_effort"},
+        {"\"echo\":1", "echo"},
         {"\"tools\":{}", "tools"},
         {"\"tools\":[7]", "tools[0]"},
         {"\"tools\":[{}]", "tools[0].type"},
@@ -458,6 +459,50 @@ TEST(thinking_switches_become_template_variables)
     chat_request_deinit(&r);
 }
 
+#define ASK "{\"role\":\"user\",\"content\":\"Hi\"}"
+#define SAID "{\"role\":\"assistant\",\"content\":\"So\"}"
+#define CALLED                                         \
+    "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":" \
+    "\"1\",\"function\":{\"name\":\"f\"}}]}"
+
+static bool continues(const char *messages, const char *fields)
+{
+    char body[1024];
+    struct chat_request r;
+    snprintf(body, sizeof body, "{\"messages\":[%s]%s}", messages, fields);
+    accept(&r, body);
+    bool is = r.continues;
+    chat_request_deinit(&r);
+    return is;
+}
+
+TEST(an_assistants_last_message_is_continued_unless_told_otherwise)
+{
+    UNUSED_STATE;
+    assert_true(continues(ASK "," SAID, ""));
+    assert_true(continues(SAID, ""));
+    assert_true(continues(ASK "," SAID, ",\"continue_final_message\":true"));
+    assert_true(continues(ASK "," SAID, ",\"continue_final_message\":true,"
+                                        "\"add_generation_prompt\":false"));
+    assert_true(continues(ASK "," SAID, ",\"continue_final_message\":null"));
+    assert_false(continues(ASK "," SAID, ",\"continue_final_message\":false"));
+    assert_false(continues(ASK "," SAID, ",\"add_generation_prompt\":true"));
+    assert_false(continues(ASK "," SAID, ",\"add_generation_prompt\":false"));
+    assert_false(continues(ASK "," CALLED, ""));
+    assert_false(continues(ASK "," SAID "," ASK, ""));
+    assert_false(continues(SAID "," SAID "," ASK, ""));
+    refuse("{\"messages\":[" ASK "," SAID "],\"continue_final_message\":true,"
+           "\"add_generation_prompt\":true}",
+           "continue_final_message");
+    refuse("{\"messages\":[" ASK "," CALLED "],"
+           "\"continue_final_message\":true}",
+           "continue_final_message");
+    refuse("{\"messages\":[" ASK "," SAID "," SAID "]}", "messages");
+    refuse("{\"messages\":[" CALLED "," SAID "],"
+           "\"continue_final_message\":true}",
+           "messages");
+}
+
 TEST(plain_text_format_passes)
 {
     UNUSED_STATE;
@@ -517,6 +562,8 @@ int main(void)
         cmocka_unit_test(messages_are_normalised),
         cmocka_unit_test(tool_choice_decides_which_tools_are_in_play),
         cmocka_unit_test(thinking_switches_become_template_variables),
+        cmocka_unit_test(
+            an_assistants_last_message_is_continued_unless_told_otherwise),
         cmocka_unit_test(plain_text_format_passes),
         cmocka_unit_test(memory_may_run_out_anywhere),
     };

@@ -254,6 +254,65 @@ TEST(the_reply_is_read_as_the_request_wants)
     chatml.chatml = "<|im_start|>assistant\n";
 }
 
+TEST(thoughts_are_as_long_as_the_request_lets_them)
+{
+    UNUSED_STATE;
+    struct job *job = chat_job("");
+    assert_int_equal(job->think_start, 14);
+    assert_int_equal(job->think_end, 15);
+    assert_int_equal(job->max_thought, JOB_THOUGHT_FREE);
+    assert_false(job->in_thought);
+    job_release(job);
+    job = chat_job("\"thinking_token_budget\":5");
+    assert_int_equal(job->max_thought, 5);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n<think>\n";
+    job = chat_job("\"reasoning_budget_tokens\":0");
+    assert_true(job->in_thought);
+    assert_int_equal(job->max_thought, 0);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n";
+}
+
+TEST(a_reply_that_must_not_think_cannot_say_so)
+{
+    UNUSED_STATE;
+    struct job *job = chat_job("\"reasoning_effort\":\"none\","
+                               "\"logit_bias\":{\"14\":100,\"20\":1}");
+    assert_int_equal(job->think_start, TOKEN_NONE);
+    assert_int_equal(job->params.n_bias, 3);
+    assert_int_equal(job->params.bias[2].id, 14);
+    assert_true(job->params.bias[2].bias < -1e30f);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n<think>";
+    struct speech_options s;
+    struct err err;
+    assert_int_equal(chat(&job, &s, "\"reasoning_effort\":\"none\"", &err), 0);
+    assert_false(job->in_thought || s.in_reasoning);
+    assert_true(s.after_think);
+    assert_int_equal(job->prompt[job->n_prompt - 1], 15);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n";
+}
+
+TEST(thoughts_stay_in_the_content_where_the_request_wants_them)
+{
+    UNUSED_STATE;
+    static const char *const fields[] = {"\"separate_reasoning\":false",
+                                         "\"reasoning_format\":\"none\""};
+    struct job *job;
+    struct err err;
+    struct speech_options s;
+    chatml.chatml = "<|im_start|>assistant\n<think>\n";
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(chat(&job, &s, fields[i], &err), 0);
+        assert_false(s.reasoning || s.in_reasoning);
+        assert_true(job->in_thought);
+        job_release(job);
+    }
+    chatml.chatml = "<|im_start|>assistant\n";
+}
+
 TEST(a_strict_name_is_checked)
 {
     UNUSED_STATE;
@@ -303,6 +362,10 @@ int main(void)
         cmocka_unit_test(
             what_does_not_fit_the_context_is_refused_with_both_numbers),
         cmocka_unit_test(the_reply_is_read_as_the_request_wants),
+        cmocka_unit_test(thoughts_are_as_long_as_the_request_lets_them),
+        cmocka_unit_test(a_reply_that_must_not_think_cannot_say_so),
+        cmocka_unit_test(
+            thoughts_stay_in_the_content_where_the_request_wants_them),
         cmocka_unit_test(a_strict_name_is_checked),
         cmocka_unit_test(a_model_without_template_cannot_chat),
         cmocka_unit_test(the_banner_says_which_defaults_are_in_force),

@@ -46,14 +46,15 @@ static void teardown(struct fixture *f)
     "{\"id\":\"chatcmpl-x\",\"object\":\"" object "\"," \
     "\"created\":5,\"model\":\"m\",\"system_fingerprint\":\"v\","
 #define CHUNK_HEAD HEAD("chat.completion.chunk")
+#define USAGE                                                             \
+    "\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3,"             \
+    "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":0}," \
+    "\"completion_tokens_details\":{\"reasoning_tokens\":0}}"
 #define TIMINGS                                                              \
     "\"timings\":{\"cache_n\":1,\"prompt_n\":1,\"prompt_ms\":2.5,"           \
     "\"prompt_per_token_ms\":2.5,\"prompt_per_second\":400.0,"               \
     "\"predicted_n\":3,\"predicted_ms\":6.0,\"predicted_per_token_ms\":3.0," \
     "\"predicted_per_second\":333.33334}"
-#define USAGE                                                 \
-    "\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3," \
-    "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":0}}"
 
 static void expect(struct fixture *f, const char *want)
 {
@@ -95,6 +96,29 @@ TEST(a_stream_of_chat_is_role_delta_finish_usage)
     writer_init(&w, &f.out);
     answer_usage_chunk(&w, &f.a, CHAT_CHUNK);
     expect(&f, CHUNK_HEAD "\"choices\":[]," USAGE "," TIMINGS "}");
+    teardown(&f);
+}
+
+TEST(thoughts_have_both_of_their_names_or_are_hidden)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    f.c.n_thought = 2;
+    turn_on_speech(&f.c, SPEECH_REASONING, "Hm", 2);
+    chat_render_delta(&f.out, &f.a, &f.c);
+    expect_part(&f, "\"delta\":{\"reasoning_content\":\"Hm\","
+                    "\"reasoning\":\"Hm\"}");
+    buf_clear(&f.out);
+    chat_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"content\":\"\",\"refusal\":null,"
+                    "\"reasoning_content\":\"Hm\",\"reasoning\":\"Hm\"}");
+    expect_part(&f, "\"completion_tokens_details\":{\"reasoning_tokens\":2}");
+    teardown(&f);
+    setup(&f);
+    f.a.hide_thoughts = true;
+    turn_on_speech(&f.c, SPEECH_REASONING, "Hm", 2);
+    assert_false(parts_have_news(&f.c.parts));
     teardown(&f);
 }
 
@@ -202,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_of_chat_is_role_delta_finish_usage),
+        cmocka_unit_test(thoughts_have_both_of_their_names_or_are_hidden),
         cmocka_unit_test(a_call_makes_content_null_and_the_reason_tool_calls),
         cmocka_unit_test(a_streamed_call_is_named_once_and_its_arguments_grow),
         cmocka_unit_test(a_completion_names_what_stopped_it),

@@ -8,6 +8,9 @@
 #include "model/base/json.h"
 #include "model/dialect/speech.h"
 
+#define S "<|tool_call_start|>"
+#define E "<|tool_call_end|>"
+
 static const struct speech_options tools_and_thoughts = {
     .reasoning = true,
     .calls = true,
@@ -165,6 +168,21 @@ TEST(a_prompt_that_opened_the_thoughts_starts_inside)
     struct speech_options o = {.reasoning = true, .in_reasoning = true};
     check(&o, "\nHm.\n</think>\nYes", "R:Hm.|T:Yes|");
     check(&o, "cut short", "R:cut short|");
+    check(&o, " \n so", "R:so|");
+    o.resumes = true;
+    check(&o, " \n so</think> \nYes", "R: \n so|T:Yes|");
+    check(&o, " </think>Yes", "T:Yes|");
+}
+
+TEST(behind_a_closed_thought_no_white_space_is_told)
+{
+    UNUSED_STATE;
+    struct speech_options o = {.reasoning = true, .after_think = true};
+    check(&o, "\n\nYes, \n", "T:Yes, \n|");
+    check(&o, " <think>Hm</think> Yes", "R:Hm|T:Yes|");
+    o.calls = true;
+    check(&o, "\n" S "[g()]" E, "C:g|A:{}|E:|");
+    check(&thoughts, "\n\nYes", "T:\n\nYes|");
 }
 
 TEST(calls_are_read)
@@ -532,6 +550,7 @@ int main(void)
         cmocka_unit_test(plain_text_passes_through_verbatim),
         cmocka_unit_test(thoughts_are_told_apart_and_trimmed),
         cmocka_unit_test(a_prompt_that_opened_the_thoughts_starts_inside),
+        cmocka_unit_test(behind_a_closed_thought_no_white_space_is_told),
         cmocka_unit_test(calls_are_read),
         cmocka_unit_test(text_after_a_call_is_kept),
         cmocka_unit_test(an_echo_of_a_call_is_dropped),

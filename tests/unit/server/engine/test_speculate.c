@@ -94,6 +94,12 @@ static struct job *job_of(uint32_t i)
     if (one_in(4, i, 21))
         job->n_draft = chance(i, 22, JOB_DRAFT_MAX + 1);
     job->no_prefix = one_in(5, i, 23);
+    if (one_in(4, i, 24)) {
+        job->in_thought = one_in(2, i, 25);
+        job->think_start = FAKE_A;
+        job->think_end = FAKE_A + 1;
+        job->max_thought = chance(i, 26, 20);
+    }
     return job;
 }
 
