@@ -203,16 +203,29 @@ TEST(other_arguments_only_where_the_schema_speaks_of_them)
     struct grammar *g = grammar_of(
         "[" TOOL(
             "\"f\"",
-            WITH("{\"type\":\"object\",\"properties\":{},"
-                 "\"additionalProperties\":"
-                 "{\"type\":\"integer\"}}")) "," TOOL("\"g\"",
-                                                      WITH("{\"type\":"
-                                                           "\"object\","
-                                                           "\"properties\":{}"
-                                                           "}")) "," TOOL("\"h"
-                                                                          "\"",
-                                                                          WITH(
-                                                                              "{\"type\":\"object\"}")) "]",
+            WITH(
+                "{\"type\":\"object\",\"properties\":{},"
+                "\"additionalProperties\":"
+                "{\"type\":\"integer\"}}")) "," TOOL("\"g\"",
+                                                     WITH(
+                                                         "{\"type\":"
+                                                         "\"object\","
+                                                         "\"properties\":{}"
+                                                         "}")) "," TOOL("\"h"
+                                                                        "\"",
+                                                                        WITH(
+                                                                            "{"
+                                                                            "\""
+                                                                            "ty"
+                                                                            "pe"
+                                                                            "\""
+                                                                            ":"
+                                                                            "\""
+                                                                            "ob"
+                                                                            "je"
+                                                                            "ct"
+                                                                            "\""
+                                                                            "}")) "]",
         &(struct call_options){0});
     takes(g, "[f(a=1, b_2=-2)]", "f{\"a\": 1, \"b_2\": -2};");
     /* A grammar does not count names: of one given twice the first stays. */
@@ -316,18 +329,16 @@ TEST(values_nest_no_deeper_than_they_are_read)
 TEST(compiling_survives_the_failure_of_every_allocation)
 {
     UNUSED_STATE;
-    static const char
-        tools[] = "[" TOOL("\"f\"", WITH("{\"properties\":{\"x\":{\"not\":{}},"
-                                         "\"y\":{\"enum\":[\"a\",{\"b\":\"c\"}]"
-                                         "}}}")) "," TOOL("\"a b\"",
-                                                          STRICT
-                                                              WITH(
-                                                                  "{\"propertie"
-                                                                  "s\":{\"$\":{"
-                                                                  "\"pattern\":"
-                                                                  "\"^a+$\"}}"
-                                                                  "}")) "," TOOL("\"g\"",
-                                                                                 "") "]";
+    static const char tools[] = "[" TOOL(
+        "\"f\"", WITH("{\"properties\":{\"x\":{\"not\":{}},"
+                      "\"y\":{\"enum\":[\"a\",{\"b\":\"c\"}]"
+                      "}}}")) "," TOOL("\"a b\"",
+                                       STRICT WITH("{\"propertie"
+                                                   "s\":{\"$\":{"
+                                                   "\"pattern\":"
+                                                   "\"^a+$\"}}"
+                                                   "}")) "," TOOL("\"g\"",
+                                                                  "") "]";
     json_t *list;
     assert_int_equal(json_parse(&list, tools, strlen(tools), 64, 10000, NULL),
                      0);
