@@ -7,25 +7,30 @@
 #include "model/dialect/pycall.h"
 #include "tests/lib/grammar_rig.h"
 
-#define TOOL(name, more) \
-    "{\"type\":\"function\",\"function\":{\"name\":" name more "}}"
-#define WITH(schema) ",\"parameters\":" schema
-#define STRICT ",\"strict\":true"
+/* Tools are written with single quotes, to be read. */
+static const char weather[] =
+    "[{'function': {'name': 'get_weather', 'parameters': {'type': 'object', "
+    "'properties': {'city': {'type': 'string'}, "
+    "'days': {'type': 'integer', 'minimum': 1, 'maximum': 12}, "
+    "'unit': {'enum': ['C', 'it\\u0027s', null, true, ['x']]}}, "
+    "'required': ['city']}}}, {'function': {'name': 'now'}}]";
 
-static const char weather[] = "[" TOOL(
-    "\"get_weather\"",
-    WITH("{\"type\":\"object\",\"properties\":{"
-         "\"city\":{\"type\":\"string\"},"
-         "\"days\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":12},"
-         "\"unit\":{\"enum\":[\"C\",\"it's\",null,true,[\"x\"]]}},"
-         "\"required\":[\"city\"]}")) "," TOOL("\"now\"", "") "]";
+static json_t *list_of(const char *tools)
+{
+    char text[1024];
+    json_t *list;
+    snprintf(text, sizeof text, "%s", tools);
+    for (char *p = text; *p; p++)
+        if (*p == '\'')
+            *p = '"';
+    assert_int_equal(json_parse(&list, text, strlen(text), 64, 10000, NULL), 0);
+    return list;
+}
 
 static int compile(struct grammar **g, const char *tools,
                    const struct call_options *o, struct err *err)
 {
-    json_t *list;
-    assert_int_equal(json_parse(&list, tools, strlen(tools), 64, 10000, NULL),
-                     0);
+    json_t *list = list_of(tools);
     int rc = call_grammar_new(g, list, o, err);
     json_decref(list);
     return rc;
@@ -175,16 +180,10 @@ TEST(names_that_python_has_no_room_for_are_called_in_json)
 {
     UNUSED_STATE;
     struct grammar *g = grammar_of(
-        "[" TOOL(
-            "\"a/b\"",
-            WITH("{\"type\":\"object\",\"properties\":{"
-                 "\"$x\":{\"type\":\"boolean\"}},"
-                 "\"required\":[\"$x\"]}")) "," TOOL("\"Calendar.add-one\"",
-                                                     WITH("{\"properties\":{"
-                                                          "\"from\":{},\"max-"
-                                                          "n\":{"
-                                                          "\"type\":\"null\"}}"
-                                                          "}")) "]",
+        "[{'function': {'name': 'a/b', 'parameters': {'type': 'object', "
+        "'properties': {'$x': {'type': 'boolean'}}, 'required': ['$x']}}}, "
+        "{'function': {'name': 'Calendar.add-one', 'parameters': "
+        "{'properties': {'from': {}, 'max-n': {'type': 'null'}}}}}]",
         &(struct call_options){0});
     takes(g, "[{\"name\": \"a/b\", \"arguments\": {\"$x\": true}}]",
           "a/b{\"$x\": true};");
@@ -201,31 +200,11 @@ TEST(other_arguments_only_where_the_schema_speaks_of_them)
 {
     UNUSED_STATE;
     struct grammar *g = grammar_of(
-        "[" TOOL(
-            "\"f\"",
-            WITH(
-                "{\"type\":\"object\",\"properties\":{},"
-                "\"additionalProperties\":"
-                "{\"type\":\"integer\"}}")) "," TOOL("\"g\"",
-                                                     WITH(
-                                                         "{\"type\":"
-                                                         "\"object\","
-                                                         "\"properties\":{}"
-                                                         "}")) "," TOOL("\"h"
-                                                                        "\"",
-                                                                        WITH(
-                                                                            "{"
-                                                                            "\""
-                                                                            "ty"
-                                                                            "pe"
-                                                                            "\""
-                                                                            ":"
-                                                                            "\""
-                                                                            "ob"
-                                                                            "je"
-                                                                            "ct"
-                                                                            "\""
-                                                                            "}")) "]",
+        "[{'function': {'name': 'f', 'parameters': {'type': 'object', "
+        "'properties': {}, 'additionalProperties': {'type': 'integer'}}}}, "
+        "{'function': {'name': 'g', 'parameters': {'type': 'object', "
+        "'properties': {}}}}, "
+        "{'function': {'name': 'h', 'parameters': {'type': 'object'}}}]",
         &(struct call_options){0});
     takes(g, "[f(a=1, b_2=-2)]", "f{\"a\": 1, \"b_2\": -2};");
     /* A grammar does not count names: of one given twice the first stays. */
@@ -252,19 +231,18 @@ static void refused(const char *tools, const char *param, const char *text)
 TEST(a_strict_tool_is_honoured_or_refused)
 {
     UNUSED_STATE;
-    refused(
-        "[" TOOL("\"a\"", "") "," TOOL(
-            "\"b\"", STRICT WITH("{\"properties\":{\"x\":{\"not\":{}}}}")) "]",
-        "tools[1].function.parameters", "not at #/properties/x");
-    refused("[" TOOL("\"b\"", STRICT WITH("{\"properties\":{\"x\":{\"type\":"
-                                          "\"date\"}}}")) "]",
+    refused("[{'function': {'name': 'a'}}, {'function': {'name': 'b', "
+            "'strict': true, 'parameters': {'properties': {'x': {'not': {}}}}}"
+            "}]",
+            "tools[1].function.parameters", "not at #/properties/x");
+    refused("[{'function': {'name': 'b', 'strict': true, 'parameters': "
+            "{'properties': {'x': {'type': 'date'}}}}}]",
             "tools[0].function.parameters", "type at #/properties/x");
-    refused("[" TOOL("\"b\"", STRICT WITH("{\"properties\":{\"x\":{\"type\":"
-                                          "\"string\",\"maxLength\":"
-                                          "200000}}}")) "]",
+    refused("[{'function': {'name': 'b', 'strict': true, 'parameters': "
+            "{'properties': {'x': {'type': 'string', 'maxLength': 200000}}}}}]",
             "tools[0].function.parameters", "maxLength");
-    refused("[" TOOL("\"b\"", STRICT WITH("{\"properties\":{\"x\":false},"
-                                          "\"required\":[\"x\"]}")) "]",
+    refused("[{'function': {'name': 'b', 'strict': true, 'parameters': "
+            "{'properties': {'x': false}, 'required': ['x']}}}]",
             "tools", "no finite text");
 }
 
@@ -272,13 +250,10 @@ TEST(another_tool_is_followed_as_far_as_can_be)
 {
     UNUSED_STATE;
     struct grammar *g = grammar_of(
-        "[" TOOL("\"f\"",
-                 WITH("{\"properties\":{\"x\":{\"not\":{}},"
-                      "\"y\":{\"type\":\"integer\"},"
-                      "\"z\":{\"$ref\":\"#/no\"}},"
-                      "\"required\":[\"x\",\"y\"]}")) "," TOOL("\"g\"",
-                                                               WITH("{\"type\":"
-                                                                    "7}")) "]",
+        "[{'function': {'name': 'f', 'parameters': {'properties': "
+        "{'x': {'not': {}}, 'y': {'type': 'integer'}, 'z': {'$ref': '#/no'}}, "
+        "'required': ['x', 'y']}}}, "
+        "{'function': {'name': 'g', 'parameters': {'type': 7}}}]",
         &(struct call_options){0});
     takes(g, "[f(x=['a'], y=1, z=None)]",
           "f{\"x\": [\"a\"], \"y\": 1, \"z\": null};");
@@ -287,8 +262,8 @@ TEST(another_tool_is_followed_as_far_as_can_be)
     assert_false(rig_begins(g, "[f(y"));
     grammar_unref(g);
     /* What nothing satisfies is no reason to answer nothing. */
-    g = grammar_of("[" TOOL("\"f\"", WITH("{\"properties\":{\"x\":false},"
-                                          "\"required\":[\"x\"]}")) "]",
+    g = grammar_of("[{'function': {'name': 'f', 'parameters': {'properties': "
+                   "{'x': false}, 'required': ['x']}}}]",
                    &(struct call_options){0});
     takes(g, "[f(x=1)]", "f{\"x\": 1};");
     grammar_unref(g);
@@ -298,10 +273,10 @@ TEST(values_nest_no_deeper_than_they_are_read)
 {
     UNUSED_STATE;
     struct grammar *g = grammar_of(
-        "[" TOOL("\"f\"", WITH("{\"properties\":{\"t\":{\"$ref\":\"#/$defs/t\"}"
-                               "},\"$defs\":{\"t\":{\"type\":\"object\","
-                               "\"properties\":{\"k\":{\"type\":\"array\","
-                               "\"items\":{\"$ref\":\"#/$defs/t\"}}}}}}")) "]",
+        "[{'function': {'name': 'f', 'parameters': {'properties': "
+        "{'t': {'$ref': '#/$defs/t'}}, '$defs': {'t': {'type': 'object', "
+        "'properties': {'k': {'type': 'array', "
+        "'items': {'$ref': '#/$defs/t'}}}}}}}}]",
         &(struct call_options){0});
     struct buf text = {0};
     unsigned depth = 0;
@@ -329,19 +304,12 @@ TEST(values_nest_no_deeper_than_they_are_read)
 TEST(compiling_survives_the_failure_of_every_allocation)
 {
     UNUSED_STATE;
-    static const char tools[] = "[" TOOL(
-        "\"f\"", WITH("{\"properties\":{\"x\":{\"not\":{}},"
-                      "\"y\":{\"enum\":[\"a\",{\"b\":\"c\"}]"
-                      "}}}")) "," TOOL("\"a b\"",
-                                       STRICT WITH("{\"propertie"
-                                                   "s\":{\"$\":{"
-                                                   "\"pattern\":"
-                                                   "\"^a+$\"}}"
-                                                   "}")) "," TOOL("\"g\"",
-                                                                  "") "]";
-    json_t *list;
-    assert_int_equal(json_parse(&list, tools, strlen(tools), 64, 10000, NULL),
-                     0);
+    json_t *list =
+        list_of("[{'function': {'name': 'f', 'parameters': {'properties': "
+                "{'x': {'not': {}}, 'y': {'enum': ['a', {'b': 'c'}]}}}}}, "
+                "{'function': {'name': 'a b', 'strict': true, 'parameters': "
+                "{'properties': {'$': {'pattern': '^a+$'}}}}}, "
+                "{'function': {'name': 'g'}}]");
     const size_t live = mem_live_count();
     for (int nth = 0;; nth++) {
         struct grammar *g = NULL;
