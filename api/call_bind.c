@@ -19,14 +19,6 @@ static bool any_strict(const struct chat_request *r)
     return false;
 }
 
-/* A call that must come, where markers are text. */
-static int bind_answer(struct job *job, struct grammar *g)
-{
-    grammar_unref(job->grammar);
-    job->grammar = g;
-    return 0;
-}
-
 int call_bind(struct job *job, const struct dialect *d,
               const struct chat_request *r, struct err *err)
 {
@@ -51,14 +43,16 @@ int call_bind(struct job *job, const struct dialect *d,
     int rc = call_grammar_new(&g, r->tools, &o, err);
     if (rc != 0)
         return rc;
+    if (must) {
+        grammar_unref(job->grammar);
+        job->grammar = d->calls ? NULL : g;
+    }
     if (!d->calls)
-        return bind_answer(job, g);
+        return 0;
     job->call_grammar = g;
     job->call_start = d->call_start;
     job->call_end = d->call_end;
     job->single_block = must || o.single;
     job->must_call = must;
-    if (must)
-        return bind_answer(job, NULL);
     return 0;
 }

@@ -105,7 +105,12 @@ TEST(min_tokens_give_way_where_only_the_end_is_left)
     rig_deinit(&rig);
 }
 
-enum { THINK = FAKE_A + 25, END = FAKE_A + 24, CALL = FAKE_A + 23 };
+enum {
+    THINK = FAKE_A + 25,
+    END = FAKE_A + 24,
+    CALL = FAKE_A + 23,
+    CALL_END = FAKE_A + 22
+};
 
 static struct job *open_job(uint64_t seed)
 {
@@ -187,30 +192,44 @@ TEST(a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather)
 }
 
 /* Four choices of one job: they are in the engine together, however slowly this
- * thread runs. */
-TEST(preempted_it_says_the_same)
+ * thread runs.  `calls`: what they say is a call. */
+static void check_preempted(bool calls)
 {
-    UNUSED_STATE;
-    static struct call calls[2];
+    static struct call said[2];
     static const uint32_t blocks[2] = {60, 5};
     for (unsigned pass = 0; pass < 2; pass++) {
         struct rig rig;
         rig_init(&rig, blocks[pass], &roomy);
-        struct job *job = held_job("([a-m]{2}n)+", 3);
+        struct job *job =
+            held_job(calls ? "([a-m]{2}n){16}" : "([a-m]{2}n)+", 3);
+        if (calls) {
+            job->call_grammar = job->grammar;
+            job->grammar = NULL;
+            job->must_call = true;
+            job->call_start = CALL;
+            job->call_end = CALL_END;
+        }
         job->max_tokens = 50;
         job->n_stop_ids = 0;
         job->n_choices = 4;
-        rig_say(&rig, &calls[pass], job);
+        rig_say(&rig, &said[pass], job);
         rig_wait_idle(&rig);
         assert_int_equal(engine_stats(rig.engine).preemptions > 0, pass == 1);
         rig_deinit(&rig);
     }
     for (uint32_t i = 0; i < 4; i++) {
-        const struct heard *wide = &calls[0].heard[i];
+        const struct heard *wide = &said[0].heard[i];
         assert_int_equal(wide->n_tokens, 50);
-        assert_memory_equal(wide->tokens, calls[1].heard[i].tokens,
+        assert_memory_equal(wide->tokens, said[1].heard[i].tokens,
                             50 * sizeof(token_id));
     }
+}
+
+TEST(preempted_it_says_the_same)
+{
+    UNUSED_STATE;
+    check_preempted(false);
+    check_preempted(true);
 }
 
 TEST(a_vocabulary_that_cannot_go_on_is_an_error)
@@ -226,8 +245,6 @@ TEST(a_vocabulary_that_cannot_go_on_is_an_error)
     assert_int_equal(h->n_tokens, 2);
     rig_deinit(&rig);
 }
-
-enum { CALL_END = FAKE_A + 22 };
 
 /* Whose calls are of this form. */
 static struct job *calling_job(const char *pattern, uint64_t seed)
