@@ -60,6 +60,7 @@ struct turn_form {
 extern const struct turn_form form_chat;
 extern const struct turn_form form_completion;
 extern const struct turn_form form_native; /* llama-server's own */
+extern const struct turn_form form_responses;
 extern const struct turn_form form_messages;
 
 /* For forms: one finished JSON text in t->json becomes an event of t->out, with

@@ -39,6 +39,20 @@ COMPLETIONS = {
 }
 
 
+RESPONSES = {
+    "plain": {"input": "Hi", "instructions": "Be kind.", "metadata": {"a": "b"}},
+    "cut": {"input": "Hi", "max_output_tokens": 2, "timings_per_token": True},
+    "thoughts": {"input": "What is 25 + 17?", "instructions": "Think first.",
+                 "temperature": 0, "top_logprobs": 2},
+    "call": {"input": "What is the weather in Paris?", "temperature": 0,
+             "tools": [{"type": "function", "name": "get_weather",
+                        "parameters": {"type": "object", "properties": {
+                            "city": {"type": "string"}}}}]},
+    "json": {"input": "Hi", "max_output_tokens": 60,
+             "text": {"format": {"type": "json_object"}}},
+}
+
+
 def check(path, method, status, value, kind="application/json"):
     errors = [f"{e.json_path}: {e.message[:200]}" for e in
               document.answers(path, method, status, kind).iter_errors(value)]
@@ -62,6 +76,20 @@ def test_chats(demo, path, name):
     check(path, "post", 200, whole.json())
     for chunk in stream(demo, path, CHATS[name]):
         check(path, "post", 200, chunk, "text/event-stream")
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_responses(demo, name):
+    path = "/v1/responses"
+    whole = demo.post(path, RESPONSES[name])
+    assert whole.status_code == 200, whole.text
+    check(path, "post", 200, whole.json())
+    said = demo.post(path, {**RESPONSES[name], "stream": True})
+    events = [json.loads(e.split("\ndata: ")[1])
+              for e in said.text.split("\n\n")[:-1] if e.startswith("event")]
+    assert len(events) > 5
+    for event in events:
+        check(path, "post", 200, event, "text/event-stream")
 
 
 @pytest.mark.parametrize("name", COMPLETIONS)

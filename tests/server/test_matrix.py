@@ -38,7 +38,8 @@ LENGTHS = {"max_tokens", "n_predict"}
 SANITIZED = "/san-" in BINARY
 REQUESTS = list(document.requests())
 SHORT = {"/chat/completions", "/completions", "/v1/tokenize", "/v1/detokenize",
-         "/chat/completions/input_tokens"}  # the same handlers by other paths
+         "/chat/completions/input_tokens", "/responses",
+         "/responses/input_tokens"}  # the same handlers by other paths
 CASES = [(path, key) for path, schema, body in REQUESTS if path not in SHORT
          for key in sorted(document.members(schema, body))]
 
@@ -101,7 +102,7 @@ def names(e, path):
     too long for the context is told of the prompt."""
     top = {path[0], *NAMES.get(path[0], ())}
     if e.get("code") == "context_length_exceeded":
-        top |= {"messages", "prompt"}
+        top |= {"messages", "prompt", "input"}
     return e.get("param") and re.split(r"[.\[]", e["param"])[0] in {
         re.split(r"[.\[]", t)[0] for t in top}
 
