@@ -271,6 +271,28 @@ def test_a_choice_of_tools(demo, choice, kinds):
     assert {b["type"] for b in m["content"]} == kinds
 
 
+@pytest.mark.parametrize("choice", [
+    {"type": "any"}, {"type": "tool", "name": "get_weather"}], ids=str)
+def test_a_call_that_must_come_comes(demo, choice):
+    kw = {"tools": [WEATHER], "messages": HELLO, "tool_choice": choice}
+    m = ask(demo, **kw)
+    assert m["stop_reason"] == "tool_use"
+    assert {b["type"] for b in m["content"]} == {"tool_use"}
+    assert all(list(b["input"]) == ["city"] for b in m["content"])
+    assert same(stream(demo, **kw), m)
+
+
+def test_a_strict_tool_that_cannot_be_honoured_is_named(demo):
+    bad = {**WEATHER, "strict": True, "input_schema": {
+        "type": "object", "properties": {"a": {"not": {}}}}}
+    e = ask(demo, 400, **{**PARIS, "tools": [WEATHER, bad]})["error"]
+    assert e["param"] == "tools[1].input_schema"
+    assert "function" not in e["message"]
+    for kw in ({}, {"tool_choice": {"type": "any"}}):
+        m = ask(demo, **{**PARIS, "tools": [{**WEATHER, "strict": True}], **kw})
+        assert m["content"][0]["input"] == {"city": "Paris"}
+
+
 # --- as Claude Code asks ----------------------------------------------------
 
 
