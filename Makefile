@@ -188,6 +188,10 @@ system: build/venv/ready $(B)/lfmd $(demo_server) ## tests from outside, over so
 	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
 	    $(V)/pytest -q --timeout=300 -p no:cacheprovider tests/server tests/deploy
 
+CASES ?= 100
+test-schemathesis: build/venv/ready $(B)/lfmd ## CASES random requests for each operation of /openapi.json
+	LFMD_BINARY=$(abspath $(B)/lfmd) $(V)/python tests/tools/schemathesis_run.py $(CASES)
+
 build/venv-clients/ready: tests/clients/requirements.txt
 	python3 -m venv build/venv-clients
 	build/venv-clients/bin/pip install -q --disable-pip-version-check -r $<
@@ -196,10 +200,6 @@ build/venv-clients/ready: tests/clients/requirements.txt
 test-clients: build/venv-clients/ready $(B)/lfmd ## what people use to talk to it
 	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
 	    build/venv-clients/bin/pytest -q --timeout=300 -p no:cacheprovider tests/clients
-
-CASES ?= 100
-test-schemathesis: build/venv/ready $(B)/lfmd ## CASES random requests for each operation of /openapi.json
-	LFMD_BINARY=$(abspath $(B)/lfmd) $(V)/python tests/tools/schemathesis_run.py $(CASES)
 
 lint: build/venv/ready format-check ## layers, sizes, charters, formatting
 	@python3 tests/lint/check.py

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "api/api_state.h"
+#include "api/embeddings.h"
 #include "api/error.h"
 #include "api/form.h"
 #include "api/messages_error.h"
@@ -61,6 +62,8 @@ static const struct route routes[] = {
     {"DELETE", "/v1/responses/*", api_no_response, 0},
     {"POST", "/v1/messages", messages, 0},
     {"POST", "/v1/messages/count_tokens", api_count_messages, 0},
+    {"POST", "/v1/embeddings", api_embeddings, 0},
+    {"POST", "/embeddings", api_embeddings, 0},
     {"GET", "/v1/models", api_models, 0},
     {"GET", "/models", api_models, 0},
     {"GET", "/v1/models/*", api_model, 0},
@@ -98,6 +101,7 @@ static void tick(void *user)
 {
     struct api *api = user;
     turn_ping_all(api);
+    embeddings_go_on_all(api);
     loop_timer_again(api->ticks, TICK_MS);
 }
 
@@ -113,6 +117,7 @@ int api_new(struct api **out, struct loop *loop,
     api->version = version;
     api->started_s = clock_unix_s();
     list_init(&api->turns);
+    list_init(&api->embeddings);
     int rc = auth_new(&api->auth, options->api_key, options->api_key_file, err);
     if (rc == 0)
         rc = replay_new(&api->replay, REPLAY_REPLIES, REPLAY_BYTES, err);
@@ -246,11 +251,13 @@ void api_drain(struct api *api)
 
 bool api_idle(const struct api *api)
 {
-    return list_empty(&api->turns) && api->n_tasks == 0;
+    return list_empty(&api->turns) && list_empty(&api->embeddings) &&
+           api->n_tasks == 0;
 }
 
 void api_cut(struct api *api)
 {
     api->phase = API_DRAINING;
     turn_cut_all(api);
+    embeddings_cut_all(api);
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "model/template/text.h"
+
 /* transformers' own, for templates look for it: some write the rest of a
  * message behind its content. */
 #define TAG "CONTINUE_FINAL_MESSAGE_TAG"
@@ -54,11 +56,6 @@ json_t *chat_continue_mark(json_t *messages)
     return NULL;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* The last tag: a message may hold one of its own. */
 static const char *find_tag(const struct buf *text)
 {
@@ -78,21 +75,17 @@ bool chat_continue_cut(struct buf *text, const json_t *messages)
     if (at == NULL)
         return false;
     size_t n = (size_t)(at - text->data);
+    const size_t end = n - text_space_back(text->data, n);
+    n_said -= text_space_back(said, n_said);
+    const size_t front = text_space_front(said, n_said);
+    said += front;
+    n_said -= front;
+    if (end < n_said || memcmp(text->data + end - n_said, said, n_said) != 0)
+        return false;
     /* A template that trims took the space behind the tag; what it would have
      * trimmed without a tag is then before it. */
     if (at[TAG_LEN] != ' ')
-        while (n > 0 && is_space(text->data[n - 1]))
-            n--;
-    while (n_said > 0 && is_space(said[n_said - 1]))
-        n_said--;
-    while (n_said > 0 && is_space(*said))
-        said++, n_said--;
-    size_t end = n;
-    while (end > 0 && is_space(text->data[end - 1]))
-        end--;
-    if (n_said > 0 &&
-        (end < n_said || memcmp(text->data + end - n_said, said, n_said) != 0))
-        return false;
+        n = end;
     text->len = n;
     text->data[n] = '\0';
     return true;

@@ -175,6 +175,8 @@ static void whole_choice(struct writer *w, const struct answer *a,
     answer_finish(w, c);
     if (a->return_ids)
         answer_list(w, "token_ids", &c->ids);
+    else
+        writer_key_null(w, "token_ids");
     writer_end_object(w);
 }
 
@@ -190,6 +192,9 @@ void chat_render_whole(struct buf *out, const struct answer *a)
     writer_end_array(&w);
     if (a->return_ids)
         answer_prompt_ids(&w, &a->choices[0]);
+    else
+        writer_key_null(&w, "prompt_token_ids");
+    answer_prompt_logprobs(&w, a, &a->choices[0]);
     answer_usage(&w, a);
     answer_timings(&w, &a->choices[0]);
     writer_end_object(&w);

@@ -33,7 +33,8 @@ static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
     (void)tj;
     hear_echo(t, c);
     if (e->kind == EVENT_TOKEN && t->answer.want_logprobs)
-        logprob_render_chat(&c->logprobs, t->api->model->tokenizer, e);
+        logprob_render_chat(&c->logprobs, t->api->model->tokenizer, e,
+                            t->answer.tokens_as_ids);
 }
 
 static bool has_news(const struct choice *c)

@@ -70,7 +70,8 @@ static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
     (void)tj;
     settle(t, c);
     if (e->kind == EVENT_TOKEN && t->answer.want_logprobs)
-        logprob_render_chat(&x->logprobs.waiting, t->api->model->tokenizer, e);
+        logprob_render_chat(&x->logprobs.waiting, t->api->model->tokenizer, e,
+                            t->answer.tokens_as_ids);
 }
 
 /* --- events -----------------------------------------------------------------

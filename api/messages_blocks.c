@@ -27,31 +27,37 @@ static int put(json_t *obj, const char *key, json_t *value, struct err *err)
     return json_object_set_new(obj, key, value) == 0 ? 0 : nomem(err);
 }
 
-/* A required string of an object, borrowed. */
+static int is_missing(const char *key, const char *path, struct err *err)
+{
+    char full[PATH_BYTES];
+    snprintf(full, sizeof full, "%.120s.%s", path, key);
+    return err_field(err, full, "%s is missing", full);
+}
+
+/* A required name of an object, borrowed. */
 static int need_string(const json_t **out, const json_t *obj, const char *key,
                        const char *path, struct err *err)
 {
     const char *s;
     int rc = json_get_string(obj, key, &s, path, err);
-    if (rc < 0)
-        return rc;
-    if (rc == 0) {
-        char full[PATH_BYTES];
-        snprintf(full, sizeof full, "%.120s.%s", path, key);
-        return err_field(err, full, "%s is missing", full);
-    }
+    if (rc == 0)
+        return is_missing(key, path, err);
     *out = json_object_get(obj, key);
-    return 0;
+    return rc < 0 ? rc : 0;
 }
 
-static int add_string(struct buf *b, const json_t *block, const char *key,
-                      const char *path, struct err *err)
+/* A required text of a block. */
+static int add_text(struct buf *b, const json_t *block, const char *key,
+                    const char *path, struct err *err)
 {
-    const json_t *s;
-    int rc = need_string(&s, block, key, path, err);
+    const char *s;
+    size_t n;
+    int rc = json_get_text(block, key, &s, &n, path, err);
     if (rc == 0)
-        buf_put(b, json_string_value(s), json_string_length(s));
-    return rc;
+        return is_missing(key, path, err);
+    if (rc > 0)
+        buf_put(b, s, n);
+    return rc < 0 ? rc : 0;
 }
 
 static const char *type_of(const json_t *block)
@@ -101,7 +107,7 @@ static int add_texts(struct buf *b, const json_t *v, const char *path,
         if (rc == 0 && strcmp(type_of(block), "text") != 0)
             rc = refuse_type(full, "text", err);
         if (rc == 0)
-            rc = add_string(b, block, "text", full, err);
+            rc = add_text(b, block, "text", full, err);
     }
     return rc;
 }
@@ -192,7 +198,7 @@ static int add_assistant_block(struct blocks *b, const json_t *block,
 {
     const char *type = type_of(block);
     if (strcmp(type, "thinking") == 0)
-        return add_string(&b->thoughts, block, "thinking", path, err);
+        return add_text(&b->thoughts, block, "thinking", path, err);
     if (strcmp(type, "redacted_thinking") == 0)
         return 0; /* for whoever has the key */
     if (strcmp(type, "tool_use") == 0)
@@ -208,7 +214,7 @@ static int add_block(struct blocks *b, const char *role, const json_t *block,
     if (rc != 0)
         return rc;
     if (strcmp(type_of(block), "text") == 0)
-        return add_string(&b->text, block, "text", path, err);
+        return add_text(&b->text, block, "text", path, err);
     if (strcmp(role, "user") == 0)
         return add_user_block(b, block, path, err);
     if (strcmp(role, "assistant") == 0)
@@ -330,10 +336,16 @@ static int add_turn(json_t *list, const json_t *messages, size_t *i,
 int messages_add_all(json_t *list, const json_t *messages, struct err *err)
 {
     int rc = 0;
-    if (json_array_size(messages) == 0)
+    const size_t n = json_array_size(messages);
+    if (n == 0)
         return err_field(err, "messages",
                          "messages must hold at least one message");
-    for (size_t i = 0; rc == 0 && i < json_array_size(messages);) {
+    if (n > CHAT_MESSAGES_MAX)
+        return err_field(err, "messages",
+                         "messages holds %zu messages, more than the %u "
+                         "accepted",
+                         n, CHAT_MESSAGES_MAX);
+    for (size_t i = 0; rc == 0 && i < n;) {
         rc = add_turn(list, messages, &i, err);
         if (rc == 0 && json_array_size(list) > CHAT_MESSAGES_MAX)
             rc = err_field(err, "messages",

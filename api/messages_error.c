@@ -29,7 +29,7 @@ static const char *type_of(int status)
 }
 
 static void write_object(struct buf *out, int status, const char *message,
-                         const char *param)
+                         const char *param, const char *code)
 {
     struct writer w;
     writer_init(&w, out);
@@ -41,6 +41,8 @@ static void write_object(struct buf *out, int status, const char *message,
     writer_key_string(&w, "message", message);
     if (param != NULL)
         writer_key_string(&w, "param", param);
+    if (code != NULL)
+        writer_key_string(&w, "code", code);
     writer_end_object(&w);
     writer_end_object(&w);
 }
@@ -53,12 +55,13 @@ void messages_error_write(struct buf *out, const struct err *err)
     struct err told = *err;
     if (told.class_ == ERR_CONTEXT)
         (void)err_wrap(&told, "%s", too_long);
-    write_object(out, error_shape(told.class_)->status, told.text,
-                 told.param[0] != '\0' ? told.param : NULL);
+    const struct error_shape *shape = error_shape(told.class_);
+    write_object(out, shape->status, told.text,
+                 told.param[0] != '\0' ? told.param : NULL, shape->code);
 }
 
 void messages_error_write_status(struct buf *out, int status,
                                  const char *message)
 {
-    write_object(out, status, message, NULL);
+    write_object(out, status, message, NULL, NULL);
 }

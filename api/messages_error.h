@@ -3,8 +3,9 @@
  *     {"type":"error","error":{"type":"invalid_request_error","message":...}}
  *
  * Statuses are those of error.h, so 503 stands where Anthropic says 529: both
- * are an overloaded_error, and clients retry both.  `param` is ours, there when
- * a field is to blame.  Any thread. */
+ * are an overloaded_error, and clients retry both.  `param` and `code` are
+ * ours, there when a field is to blame and where error.h has a word for it.
+ * Any thread. */
 #ifndef LFMD_API_MESSAGES_ERROR_H
 #define LFMD_API_MESSAGES_ERROR_H
 

@@ -97,6 +97,7 @@ static int add_tool(json_t *list, const json_t *tool, const char *path,
     char full[PATH_BYTES], text[64];
     json_t *schema;
     bool strict;
+    size_t n;
     if (!json_is_object(tool))
         return err_field(err, path, "%s must be an object, not %s", path,
                          json_describe(tool, text));
@@ -113,7 +114,7 @@ static int add_tool(json_t *list, const json_t *tool, const char *path,
     if (rc >= 0)
         rc = check_name(name, path, err);
     if (rc >= 0)
-        rc = json_get_string(tool, "description", &about, path, err);
+        rc = json_get_text(tool, "description", &about, &n, path, err);
     if (rc >= 0)
         rc = json_get_bool(tool, "strict", &strict, path, err);
     if (rc >= 0)

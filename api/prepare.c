@@ -7,6 +7,7 @@
 #include "api/chat_opening.h"
 #include "api/chat_prompt.h"
 #include "api/ids.h"
+#include "api/prepare_words.h"
 #include "model/base/alloc.h"
 #include "model/base/hash.h"
 #include "model/dialect/dialect.h"
@@ -109,6 +110,7 @@ static struct sample_params settle(const struct model *m,
         p.presence_penalty = f->presence_penalty;
     if (f->has & SAMPLING_FREQUENCY)
         p.frequency_penalty = f->frequency_penalty;
+    p.penalty_window = f->penalty_window;
     p.seed = f->has & SAMPLING_SEED ? f->seed : ids_random();
     return p;
 }
@@ -146,6 +148,23 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
                          "can have %u tokens at most",
                          f->min_tokens, *max_tokens);
     return 0;
+}
+
+/* truncate_prompt_tokens: the rest of the prompt is as if it was not sent. */
+static void truncate_prompt(const struct model *m,
+                            const struct sampling_fields *f, uint32_t wanted,
+                            const token_id **prompt, size_t *n_prompt)
+{
+    size_t most = f->truncate;
+    if (f->truncate == SAMPLING_TRUNCATE_FIT) {
+        size_t reply = wanted > 0 ? wanted : 1;
+        most = m->ctx_tokens > reply ? m->ctx_tokens - reply : 1;
+    }
+    if (most == 0 || *n_prompt <= most)
+        return;
+    if (!f->truncate_right)
+        *prompt += *n_prompt - most;
+    *n_prompt = most;
 }
 
 static void add_id(token_id *ids, uint32_t *n, token_id id)
@@ -192,6 +211,11 @@ static int set_stop_strings(struct job *job, const struct sampling_fields *f,
     return 0;
 }
 
+uint64_t prepare_salt(const char *cache_salt)
+{
+    return hash_bytes(cache_salt, strlen(cache_salt), SALT_SEED);
+}
+
 /* Everything but what chat and completions differ in.  `wanted` is the length
  * of the reply, 0 when the request leaves it to the context. */
 static int make_job(struct job **out, const struct model *m,
@@ -201,6 +225,7 @@ static int make_job(struct job **out, const struct model *m,
                     struct err *err)
 {
     uint32_t max_tokens = 0;
+    truncate_prompt(m, f, wanted, &prompt, &n_prompt);
     if (n_prompt == 0)
         return err_field(err, field, "the prompt has no tokens");
     int rc = check_context(&max_tokens, m, f, field, n_prompt, wanted, err);
@@ -213,9 +238,9 @@ static int make_job(struct job **out, const struct model *m,
     job->prompt = arena_dup(job->arena, prompt, n_prompt * sizeof *prompt);
     job->n_prompt = (uint32_t)n_prompt;
     job->params = settle(m, f);
-    job->params.bias =
-        arena_dup(job->arena, f->bias, f->n_bias * sizeof *f->bias);
-    job->params.n_bias = f->n_bias;
+    job->loops = f->loops;
+    job->want_prompt_logprobs = f->has & SAMPLING_PROMPT_LOGPROBS;
+    job->n_prompt_logprobs = f->n_prompt_logprobs;
     job->n_choices = f->n;
     job->max_tokens = max_tokens;
     job->min_tokens = f->min_tokens;
@@ -226,11 +251,12 @@ static int make_job(struct job **out, const struct model *m,
         job->n_draft = f->n_draft;
     job->no_prefix = f->no_prefix;
     if (f->cache_salt != NULL)
-        job->cache_salt =
-            hash_bytes(f->cache_salt, strlen(f->cache_salt), SALT_SEED);
+        job->cache_salt = prepare_salt(f->cache_salt);
     job->skip_special = f->skip_special;
-    if (job->prompt == NULL || job->params.bias == NULL)
+    if (job->prompt == NULL)
         rc = err_nomem(err, "the request");
+    if (rc == 0)
+        rc = prepare_words(job, m->tokenizer, f, m->hp.n_vocab, err);
     if (rc == 0)
         rc = set_stop_ids(job, m, f, err);
     if (rc == 0)
@@ -346,6 +372,13 @@ static int set_chat(struct job *job, struct speech_options *speech,
     return set_thoughts(job, d, r, opening, err);
 }
 
+static uint32_t reply_of(const struct sampling_fields *f,
+                         const struct api_options *o)
+{
+    const unsigned given = SAMPLING_MAX_TOKENS | SAMPLING_UNLIMITED;
+    return f->has & given ? f->max_tokens : o->default_max_tokens;
+}
+
 int prepare_chat(struct job **out, struct speech_options *speech,
                  const struct model *m, const struct api_options *o,
                  const struct chat_request *r, struct err *err)
@@ -362,10 +395,7 @@ int prepare_chat(struct job **out, struct speech_options *speech,
         rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
                               TOKENIZE_SPECIAL, &ids, &n, err);
     if (rc == 0)
-        rc = make_job(&job, m, o, f, "messages", ids, n,
-                      f->has & SAMPLING_MAX_TOKENS ? f->max_tokens
-                                                   : o->default_max_tokens,
-                      err);
+        rc = make_job(&job, m, o, f, "messages", ids, n, reply_of(f, o), err);
     if (rc == 0) {
         dialect_init(&dialect, m->tokenizer);
         const struct chat_opening opening = chat_opening_of(&text, r);
@@ -378,6 +408,14 @@ int prepare_chat(struct job **out, struct speech_options *speech,
     mem_free(ids);
     buf_deinit(&text);
     return rc;
+}
+
+/* One pass over the prompt serves both who asks for its logprobs. */
+static void want_echo_logprobs(struct job *job, uint32_t n_top)
+{
+    job->want_prompt_logprobs = true;
+    if (job->n_prompt_logprobs < n_top)
+        job->n_prompt_logprobs = n_top;
 }
 
 int prepare_completion(struct job **out, const struct model *m,
@@ -401,9 +439,11 @@ int prepare_completion(struct job **out, const struct model *m,
         rc = make_job(out, m, o, f, "prompt", ids, n, f->max_tokens, err);
     if (rc == 0) {
         struct job *job = *out;
-        job->params.want_logprob = r->want_logprobs;
+        job->n_choices = r->best_of;
+        job->params.want_logprob = r->want_logprobs || r->best_of > f->n;
         job->params.n_logprobs = r->n_logprobs;
-        job->want_prompt_logprobs = r->echo && r->want_logprobs;
+        if (r->echo && r->want_logprobs)
+            want_echo_logprobs(job, r->n_logprobs);
         if (r->grammar != NULL)
             job->grammar = grammar_ref(r->grammar);
     }

@@ -44,6 +44,9 @@ int prepare_completion(struct job **out, const struct model *m,
                        const struct completion_request *r, uint32_t prompt,
                        struct err *err);
 
+/* The job.cache_salt of a request's cache_salt. */
+uint64_t prepare_salt(const char *cache_salt);
+
 /* The rendered text of a chat, for /apply-template and /tokenize. */
 int prepare_chat_text(struct buf *out, const struct model *m,
                       const struct chat_request *r, struct err *err);

@@ -8,6 +8,7 @@
 #include "api/api_state.h"
 #include "api/prepare.h"
 #include "api/task.h"
+#include "api/token_fields.h"
 #include "api/tokenize.h"
 #include "api/writer.h"
 #include "model/base/alloc.h"
@@ -18,7 +19,7 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-#define DETOKENIZE_MAX_TOKENS 500000u
+#define DETOKENIZE_MAX_TOKENS 900000u
 
 /* --- the text to tokenize --------------------------------------------------
  */
@@ -221,9 +222,8 @@ static int detokenize(struct task *t)
     if (rc == 0 && array == NULL)
         rc = err_field(&t->err, "tokens", "tokens must be an array of ids");
     if (rc == 0)
-        rc =
-            sampling_token_ids(&ids, &n, array, t->api->model->hp.n_vocab,
-                               DETOKENIZE_MAX_TOKENS, "tokens", arena, &t->err);
+        rc = token_fields_ids(&ids, &n, array, t->api->model->hp.n_vocab,
+                              DETOKENIZE_MAX_TOKENS, "tokens", arena, &t->err);
     if (rc == 0) {
         struct writer w;
         tokenize_join(&text, t->api->model->tokenizer, ids, n);

@@ -13,6 +13,8 @@
 #ifndef LFMD_API_TURN_H
 #define LFMD_API_TURN_H
 
+#include <stdint.h>
+
 struct api;
 struct exchange;
 struct turn_form;
@@ -20,6 +22,9 @@ struct turn_form;
 /* Takes over the exchange: everything from here on happens by itself. */
 void turn_begin(struct api *api, struct exchange *ex,
                 const struct turn_form *form);
+
+/* Jobs of the tenant's turns that have not ended. */
+uint32_t turn_jobs_of(const struct api *api, uint64_t tenant);
 
 /* Sends a ping on every stream that has been silent for ping_ms. */
 void turn_ping_all(struct api *api);

@@ -340,10 +340,9 @@ int json_get_object(const json_t *obj, const char *key, json_t **out,
     return 1;
 }
 
-void json_quote(struct buf *b, const char *s, size_t n)
+void json_escape(struct buf *b, const char *s, size_t n)
 {
     size_t plain = 0; /* start of the run not yet copied */
-    buf_putc(b, '"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F)
@@ -372,6 +371,12 @@ void json_quote(struct buf *b, const char *s, size_t n)
         }
     }
     buf_put(b, s + plain, n - plain);
+}
+
+void json_quote(struct buf *b, const char *s, size_t n)
+{
+    buf_putc(b, '"');
+    json_escape(b, s, n);
     buf_putc(b, '"');
 }
 

@@ -62,6 +62,7 @@ const char *json_describe(const json_t *v, char out[64]);
 
 /* Appends `s` as a JSON string with its quotes; bytes must be UTF-8. */
 void json_quote(struct buf *b, const char *s, size_t n);
+void json_escape(struct buf *b, const char *s, size_t n); /* without them */
 
 /* Appends `v` compactly (", " and ": " when `spaced`), keys in their order. */
 void json_write(struct buf *b, const json_t *v, bool spaced);

@@ -50,7 +50,7 @@ static void allow_only(struct binder *b, struct sample_context *context,
     memset(b->allowed, 0, b->n_words * sizeof *b->allowed);
     b->allowed[(uint32_t)id / 32] = 1u << (uint32_t)id % 32;
     context->allowed = b->allowed;
-    context->n_banned = 0;
+    context->is_forced = true;
 }
 
 static bool is_space(const struct binder *b, token_id id)

@@ -49,8 +49,10 @@ void emitter_deinit(struct emitter *em)
 
 size_t emit_worst_bytes(const struct engine_model *model, const struct job *job)
 {
-    return event_bytes(raw_room(model) + 2 * job->state->stop.max_bytes,
-                       job->params.n_logprobs);
+    uint32_t n_top = job->params.n_logprobs;
+    if (job->want_prompt_logprobs && job->n_prompt_logprobs > n_top)
+        n_top = job->n_prompt_logprobs;
+    return event_bytes(raw_room(model) + 2 * job->state->stop.max_bytes, n_top);
 }
 
 static void tell_times(const struct sequence *seq, struct job_event *event)
@@ -121,9 +123,10 @@ static size_t through_stop(struct emitter *em, struct sequence *seq, size_t n,
     return n;
 }
 
-/* An end at which held text becomes certain. */
+/* An end at which held text becomes certain; `stop` was drawn, or is NULL. */
 static void finish_with_rest(struct emitter *em, struct sequence *seq,
-                             enum finish_reason reason, token_id stop_token)
+                             enum finish_reason reason,
+                             const struct sampled *stop)
 {
     size_t n =
         through_stop(em, seq, detok_finish(&seq->detok, em->raw), em->text);
@@ -131,7 +134,10 @@ static void finish_with_rest(struct emitter *em, struct sequence *seq,
     tell_end(seq, &(struct job_event){
                       .kind = EVENT_FINISH,
                       .finish = reason,
-                      .stop_token = stop_token,
+                      .stop_token = stop != NULL ? stop->token : TOKEN_NONE,
+                      .logprob = stop != NULL ? stop->logprob : 0.0f,
+                      .n_top = stop != NULL ? stop->n_top : 0,
+                      .top = stop != NULL ? stop->top : NULL,
                       .stop_string = -1,
                       .text = em->text,
                       .n_text = n,
@@ -171,6 +177,8 @@ static void tell_token(struct emitter *em, struct sequence *seq,
                        const struct sampled *drawn)
 {
     const struct job *job = seq->job;
+    const bool loops =
+        loops_hear(&seq->loops, seq->tokens + job->n_prompt, seq->n_output);
     size_t n_text = text_of(em, seq, drawn->token);
     tell(seq, &(struct job_event){
                   .kind = EVENT_TOKEN,
@@ -191,7 +199,9 @@ static void tell_token(struct emitter *em, struct sequence *seq,
                           .stop_string = seq->stop.found,
                       });
     else if (seq->n_output == job->max_tokens)
-        finish_with_rest(em, seq, FINISH_LENGTH, TOKEN_NONE);
+        finish_with_rest(em, seq, FINISH_LENGTH, NULL);
+    else if (loops && seq->n_output >= job->min_tokens)
+        finish_with_rest(em, seq, FINISH_LOOP, NULL);
 }
 
 void emit_token(struct emitter *em, struct sequence *seq, float *logits)
@@ -211,7 +221,7 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     struct err err = {0};
     int rc = bind_draw(&em->binder, seq, logits, &context, &err);
     if (rc > 0) {
-        finish_with_rest(em, seq, FINISH_STOP, TOKEN_NONE);
+        finish_with_rest(em, seq, FINISH_STOP, NULL);
         return;
     }
     if (rc == 0)
@@ -222,7 +232,7 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     }
     seq->tokens[job->n_prompt + seq->n_output++] = drawn.token;
     if (holds(job->stop_ids, job->n_stop_ids, drawn.token)) {
-        finish_with_rest(em, seq, FINISH_STOP, drawn.token);
+        finish_with_rest(em, seq, FINISH_STOP, &drawn);
     } else if (!bind_follow(&em->binder, seq, drawn.token)) {
         err_set(&err, ERR_INTERNAL, "token %d is none the grammar takes",
                 drawn.token);
@@ -239,7 +249,7 @@ void emit_prompt_logprob(struct emitter *em, struct sequence *seq,
     struct sampled given;
     struct err err = {0};
     if (sampler_score(em->sampler, logits, job->prompt[seq->n_scored],
-                      job->params.n_logprobs, &given, &err) != 0) {
+                      job->n_prompt_logprobs, &given, &err) != 0) {
         emit_error(seq, &err);
         return;
     }
@@ -249,6 +259,7 @@ void emit_prompt_logprob(struct emitter *em, struct sequence *seq,
                   .token = given.token,
                   .text = "",
                   .logprob = given.logprob,
+                  .rank = given.rank,
                   .n_top = given.n_top,
                   .top = given.top,
                   .stop_token = TOKEN_NONE,

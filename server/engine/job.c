@@ -45,6 +45,7 @@ void job_release(struct job *job)
         return;
     sequences_free(job);
     grammar_unref(job->grammar);
+    capture_deinit(&job->captured);
     ring_deinit(&job->state->ring);
     mem_free(job->state);
     arena_free(job->arena);

@@ -22,20 +22,24 @@
 #include "model/base/arena.h"
 #include "model/base/err.h"
 #include "model/base/token.h"
+#include "model/forward/capture.h"
 #include "model/sample/params.h"
 
 enum event_kind {
     EVENT_PROMPT_LOGPROB, /* token, logprob, top: one per prompt token after
                              the first */
     EVENT_TOKEN,          /* token, text, and logprob and top if wanted */
-    EVENT_FINISH,         /* finish, text, stop_token, stop_string, usage */
+    EVENT_FINISH,         /* finish, text, stop_token with logprob and top if
+                             wanted, stop_string, usage; job->captured may be
+                             read from here on */
     EVENT_ERROR           /* err, usage */
 };
 
 enum finish_reason {
     FINISH_NONE,   /* not an EVENT_FINISH */
     FINISH_STOP,   /* a stop id or a stop string */
-    FINISH_LENGTH, /* max_tokens */
+    FINISH_LENGTH, /* max_tokens; 0 of them: the prompt is through */
+    FINISH_LOOP,   /* it says the same again and again (job.loops) */
     FINISH_ABORT   /* deadline passed or engine stopped */
 };
 
@@ -47,7 +51,8 @@ struct job_event {
                          EVENT_FINISH too carries text: what was held back
                          as the possible start of a stop string */
     size_t n_text;
-    float logprob; /* of `token`, from the raw logits */
+    float logprob; /* of `token`, or of `stop_token`; from the raw logits */
+    uint32_t rank; /* EVENT_PROMPT_LOGPROB: of `token`, 1 for the likeliest */
     uint32_t n_top;
     const struct top_logprob *top; /* [n_top], likeliest first */
     enum finish_reason finish;
@@ -66,6 +71,12 @@ struct job_event {
 /* Loop thread, from engine_dispatch.  The event and all it points to are gone
  * when this returns.  May cancel, pause and release the job. */
 typedef void job_event_fn(void *user, const struct job_event *event);
+
+/* Ends a reply once its last min_size to max_size tokens stand there min_count
+ * times in a row.  max_size 0 or min_count below 2: never; min_size 0 is 1. */
+struct job_loops {
+    uint32_t min_size, max_size, min_count;
+};
 
 struct grammar;
 struct job_state; /* the engine's own side: job_state.h */
@@ -100,21 +111,31 @@ struct job {
                                 All three may be TOKEN_NONE */
     uint32_t max_thought;    /* tokens between the two: then it must close its
                                 thought; or JOB_THOUGHT_FREE */
-    bool want_prompt_logprobs; /* with params.n_logprobs alternatives each */
-    uint64_t cache_salt;       /* prefixes are shared between equals */
-    bool no_prefix;            /* neither takes one from the cache nor leaves
-                                  one there */
-    uint32_t n_draft;          /* tokens to guess ahead, JOB_DRAFT_MAX at most;
-                                  or JOB_DRAFT_DEFAULT, the engine's option */
-    uint64_t tenant;           /* whose share of the machine it takes: a hash of
-                                  the API key; 0 is nobody's in particular */
-    int32_t priority;          /* lower is served first, as in vLLM */
-    bool skip_special;         /* special tokens have no text, except: */
-    const token_id *keep_ids;  /* [n_keep_ids], whose text always appears */
+    bool want_prompt_logprobs;  /* with */
+    uint32_t n_prompt_logprobs; /* alternatives each, 0..SAMPLE_MAX_TOP */
+    struct capture_want want;   /* of the prompt's pass; with it one choice,
+                                   max_tokens 0 and no logprobs.  Where it is of
+                                   all tokens the job takes no prefix */
+    struct job_loops loops;
+    uint64_t cache_salt;      /* prefixes are shared between equals */
+    bool no_prefix;           /* neither takes one from the cache nor leaves
+                                 one there */
+    uint32_t n_draft;         /* tokens to guess ahead, JOB_DRAFT_MAX at most;
+                                 or JOB_DRAFT_DEFAULT, the engine's option */
+    uint64_t tenant;          /* whose share of the machine it takes: a hash of
+                                 the API key; 0 is nobody's in particular */
+    int32_t priority;         /* lower is served first, as in vLLM */
+    bool skip_special;        /* special tokens have no text, except: */
+    const token_id *keep_ids; /* [n_keep_ids], whose text always appears */
     uint32_t n_keep_ids;
     uint64_t deadline_us; /* clock_now_us() that ends it; 0 is none */
     job_event_fn *on_event;
     void *user;
+
+    struct capture captured; /* owned: its tables are taken by engine_submit,
+                                the engine thread's until EVENT_FINISH and
+                                nobody's to read after another end; they go
+                                with the job */
 
     struct job_state *state; /* private to server/engine, made by job_new */
 };

@@ -24,7 +24,9 @@ static int sequence_init(struct sequence *seq, struct job *job, uint32_t choice,
     if (seq->tokens == NULL)
         return err_nomem(err, "a sequence's tokens");
     memcpy(seq->tokens, job->prompt, job->n_prompt * sizeof *seq->tokens);
-    int rc = cache_seq_init(&seq->cache, n, err);
+    int rc = loops_init(&seq->loops, &job->loops, err);
+    if (rc == 0)
+        rc = cache_seq_init(&seq->cache, n, err);
     if (rc == 0 && job->grammar != NULL)
         rc = matcher_new(&seq->matcher, job->grammar, 0, err);
     return rc;
@@ -56,6 +58,7 @@ void sequences_free(struct job *job)
     for (uint32_t i = 0; i < job->n_choices; i++) {
         mem_free(seqs[i].tokens);
         matcher_free(seqs[i].matcher);
+        loops_deinit(&seqs[i].loops);
         cache_seq_deinit(&seqs[i].cache);
     }
     mem_free(seqs);
@@ -70,6 +73,10 @@ static bool has_prompt_to_score(const struct sequence *seq)
 void sequence_aim(struct sequence *seq)
 {
     const struct job *job = seq->job;
+    if (capture_wants(&job->want)) {
+        seq->sched.n_tokens = seq->sched.first_row = job->n_prompt;
+        return;
+    }
     /* The last prompt token predicts the reply; nobody asked for one. */
     uint32_t n =
         job->max_tokens > 0 ? job->n_prompt + seq->n_output : job->n_prompt - 1;
@@ -91,7 +98,9 @@ void sequence_draft(struct sequence *seq)
                                    seq->tokens, s->n_tokens);
 }
 
-bool sequence_is_empty(const struct sequence *seq)
+bool sequence_is_empty(const struct sequence *seq, uint32_t n_computed)
 {
-    return seq->job->max_tokens == 0 && !has_prompt_to_score(seq);
+    const struct job *job = seq->job;
+    return job->max_tokens == 0 && !has_prompt_to_score(seq) &&
+           (!capture_wants(&job->want) || n_computed >= job->n_prompt);
 }

@@ -19,6 +19,7 @@
 #include "model/text/stop.h"
 #include "server/engine/draft.h"
 #include "server/engine/job.h"
+#include "server/engine/loops.h"
 #include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
 
@@ -52,6 +53,7 @@ struct sequence {
     struct stop stop;
     struct matcher *matcher; /* owned; NULL: it may say anything */
     enum bound bound;
+    struct loops loops;
     struct drafter drafter;
     struct timeline times;
     bool ended;
@@ -75,7 +77,8 @@ void sequence_aim(struct sequence *seq);
  * behind its tokens and sets sched.n_draft. */
 void sequence_draft(struct sequence *seq);
 
-/* Nothing to compute at all: no reply wanted and no prompt logprob to tell. */
-bool sequence_is_empty(const struct sequence *seq);
+/* Nothing left to compute once n_computed tokens are: no reply wanted, no
+ * prompt logprob to tell, and the prompt through if more is wanted of it. */
+bool sequence_is_empty(const struct sequence *seq, uint32_t n_computed);
 
 #endif

@@ -1,13 +1,17 @@
-/* fuzz_request.c -- the bodies of all endpoints that answer; what is accepted
- * must keep the promises of the headers. */
+/* fuzz_request.c -- the bodies of all endpoints that have a model's work to do;
+ * what is accepted must keep the promises of the headers. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/chat_opening.h"
+#include "api/chat_prompt.h"
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/embedding_request.h"
 #include "api/messages_request.h"
 #include "api/responses_request.h"
+#include "model/template/template.h"
 
 #define VOCAB 1000u
 
@@ -27,6 +31,15 @@ static void check_sampling(const struct sampling_fields *f)
         require(f->stop[i][0] != '\0');
     for (uint32_t i = 0; i < f->n_bias; i++)
         require(f->bias[i].id >= 0 && f->bias[i].id < (token_id)VOCAB);
+    require(f->n_bias + f->n_word_bias <= SAMPLING_BIAS_MAX);
+    for (uint32_t i = 0; i < f->n_word_bias; i++)
+        require(f->word_bias[i].word[0] != '\0');
+    require(f->n_bad_words <= SAMPLING_BAD_WORDS_MAX);
+    for (uint32_t i = 0; i < f->n_bad_words; i++)
+        require(f->bad_words[i][0] != '\0');
+    require(f->loops.max_size <= SAMPLING_PATTERN_MAX);
+    require(f->loops.max_size == 0 || f->loops.min_count >= 2);
+    require(f->n_prompt_logprobs <= SAMPLING_LOGPROBS_MAX);
     for (uint32_t i = 0; i < f->n_stop_ids; i++)
         require(f->stop_ids[i] >= 0 && f->stop_ids[i] < (token_id)VOCAB);
 }
@@ -35,6 +48,33 @@ static void check_error(int rc, const struct err *err)
 {
     require(rc == -(int)err->class_ && err->text[0] != '\0');
     require(strchr(err->text, '\n') == NULL);
+}
+
+/* Shows all that a message may hold, and opens a thought. */
+static const char shape[] =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.thinking is defined %}<think>{{ m.thinking }}</think>{% endif %}"
+    "{{ m.content | trim }}{{ m.tool_calls | default('') }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}";
+
+/* A reply begins in one place at most. */
+static void render(const struct chat_request *r)
+{
+    static struct template *t;
+    struct buf out = {0};
+    struct err err = {0};
+    if (t == NULL)
+        require(template_compile(&t, shape, sizeof shape - 1, &err) == 0);
+    int rc = chat_prompt_render(&out, t, "<s>", "</s>", r, &err);
+    if (rc != 0) {
+        check_error(rc, &err);
+    } else {
+        const struct chat_opening o = chat_opening_of(&out, r);
+        require(o.in_thought + o.after_thought + o.in_answer <= 1);
+        require(!o.in_thought || !r->thinking.off);
+        require(!o.resumes || o.in_thought);
+    }
+    buf_deinit(&out);
 }
 
 static void check_chat(struct chat_request *r)
@@ -46,6 +86,7 @@ static void check_chat(struct chat_request *r)
         require(json_is_string(json_object_get(m, "role")));
         require(json_is_string(json_object_get(m, "content")));
     }
+    render(r);
     chat_request_deinit(r);
 }
 
@@ -106,9 +147,27 @@ static void completion(const char *body, size_t n)
     }
     check_sampling(&r.sampling);
     require(r.n_prompts >= 1);
+    require(r.best_of >= r.sampling.n && r.best_of <= SAMPLING_N_MAX);
     for (uint32_t i = 0; i < r.n_prompts; i++)
         require(r.prompts[i].n_text > 0 || r.prompts[i].n_ids > 0);
     completion_request_deinit(&r);
+}
+
+static void embedding(const char *body, size_t n)
+{
+    struct embedding_request r;
+    struct err err = {0};
+    int rc = embedding_request_parse(&r, body, n, VOCAB, 8, 1u << 24, &err);
+    if (rc != 0) {
+        check_error(rc, &err);
+        return;
+    }
+    require(r.is_chat || r.n_inputs >= 1);
+    require(r.n_inputs <= EMBEDDING_INPUTS_MAX);
+    for (uint32_t i = 0; i < r.n_inputs; i++)
+        require(r.inputs[i].n_text > 0 || r.inputs[i].n_ids > 0);
+    require(r.pooling <= POOLING_NONE);
+    embedding_request_deinit(&r);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -118,5 +177,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     responses((const char *)data, size);
     messages((const char *)data, size, MESSAGES_ANSWER);
     messages((const char *)data, size, MESSAGES_COUNT);
+    embedding((const char *)data, size);
     return 0;
 }

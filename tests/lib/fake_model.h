@@ -26,6 +26,9 @@
 #define FAKE_N_VOCAB 64u
 #define FAKE_REPLAY 5u
 #define FAKE_LOOP_TOKENS 7u
+#define FAKE_LAYERS 2u /* the second has experts */
+#define FAKE_HIDDEN 4u
+#define FAKE_EXPERTS 3u
 
 struct fake_model {
     struct engine_model face;      /* give this to engine_new_with */
@@ -37,5 +40,10 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
                      uint32_t ctx_tokens);
 /* Also checks that every block and slot came back. */
 void fake_model_deinit(struct fake_model *m);
+
+/* Number `i` of a state of the last of these tokens; state FAKE_LAYERS + 1 is
+ * what its router says. */
+float fake_state(const token_id *tokens, uint32_t n, uint32_t state,
+                 uint32_t i);
 
 #endif

@@ -65,9 +65,9 @@ def answers(path, method, status, kind="application/json"):
 
 
 def requests():
-    """(path, schema, example body) of every POST."""
+    """(path, schema, example body) of every POST that takes one."""
     for path, item in DOC["paths"].items():
-        if "post" in item:
+        if "requestBody" in item.get("post", {}):
             body = resolve(item["post"]["requestBody"])
             content = body["content"]["application/json"]
             yield path, content["schema"], content["example"]

@@ -116,6 +116,30 @@ def test_native_completions(demo, body):
         check(path, "post", 200, json.loads(event[6:]), "text/event-stream")
 
 
+@pytest.mark.parametrize("body", [
+    {"max_tokens": 8}, {"stop_sequences": ["e"]},
+    {"system": "Think first.",
+     "messages": [{"role": "user", "content": "What is 25 + 17?"}]},
+    {"messages": [{"role": "user", "content": "What is the weather in Rome?"}],
+     "tools": [{"name": "get_weather", "input_schema": {
+         "type": "object", "properties": {"city": {"type": "string"}}}}]}])
+def test_messages(demo, body):
+    path = "/v1/messages"
+    body = {"max_tokens": 120, "temperature": 0, **CHAT, **body}
+    whole = demo.post(path, body)
+    assert whole.status_code == 200, whole.text
+    check(path, "post", 200, whole.json())
+    events = demo.post(path, {**body, "stream": True}).text.split("\n\n")
+    for event in events[:-1]:
+        check(path, "post", 200, json.loads(event.split("\ndata: ")[1]),
+              "text/event-stream")
+    r = demo.post(path + "/count_tokens", body)
+    check(path + "/count_tokens", "post", 200, r.json())
+    for status, wrong in ((400, {}), (400, {**body, "tools": 7})):
+        r = demo.post(path, wrong)
+        check(path, "post", status, r.json())
+
+
 @pytest.mark.parametrize("path,body", [
     ("/v1/chat/completions/render", CHAT), ("/apply-template", CHAT),
     ("/v1/chat/completions/input_tokens", CALL), ("/tokenize", CALL),

@@ -93,7 +93,7 @@ def edges(schema):
         yield {str(i): 0 for i in range(bound + 1)}
     for values in document.keyword(schema, "enum"):
         yield from values
-        yield from (v + end for v in values if v is not None
+        yield from (v + end for v in values if isinstance(v, str)
                     for end in ("\0", "\0x", " ", "x"))
 
 
@@ -101,9 +101,9 @@ def names(e, path):
     """The param is the field, one of its parents, or something in it; what is
     too long for the context is told of the prompt."""
     top = {path[0], *NAMES.get(path[0], ())}
-    if e["code"] == "context_length_exceeded":
+    if e.get("code") == "context_length_exceeded":
         top |= {"messages", "prompt", "input"}
-    return e["param"] is not None and re.split(r"[.\[]", e["param"])[0] in {
+    return e.get("param") and re.split(r"[.\[]", e["param"])[0] in {
         re.split(r"[.\[]", t)[0] for t in top}
 
 
@@ -132,7 +132,7 @@ def test_a_field(d, path, key):
         for value in [*VALUES, *edges(sub)]:
             wrong = document.put(body, field, value)
             text = json.dumps(wrong)
-            if text in seen:
+            if text in seen or len(text) > 4 << 20:
                 continue
             seen.add(text)
             check(d, path, field, wrong, chain, whole.is_valid(wrong),
@@ -151,7 +151,7 @@ def test_what_is_required_is_missed_by_its_name(d, path):
     for text in ("", " ", "{", "[]", "null", "7", '"x"', "true", "{}]",
                  '{"a":1}{"a":1}', "\ufeff{}", "{'a':1}", "\0", "[" * 100000):
         e = error(post(d, path, text), (path, text))
-        assert e["param"] is None or text == "", e
+        assert e.get("param") is None or text == "", e
     for key in document.resolve(schema).get("required", []):
         rest = {k: v for k, v in base.items() if k != key}
         e = error(post(d, path, json.dumps(rest)), (path, rest))

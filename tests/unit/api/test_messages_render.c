@@ -193,16 +193,16 @@ TEST(errors_are_typed_by_their_status)
     UNUSED_STATE;
     static const struct {
         enum err_class class_;
-        const char *type;
+        const char *type, *code;
     } rows[] = {
-        {ERR_INVALID, "invalid_request_error"},
-        {ERR_UNSUPPORTED, "invalid_request_error"},
-        {ERR_AUTH, "authentication_error"},
-        {ERR_NOT_FOUND, "not_found_error"},
-        {ERR_BUSY, "rate_limit_error"},
-        {ERR_UNAVAILABLE, "overloaded_error"},
-        {ERR_NOMEM, "overloaded_error"},
-        {ERR_INTERNAL, "api_error"},
+        {ERR_INVALID, "invalid_request_error", NULL},
+        {ERR_UNSUPPORTED, "invalid_request_error", "not_supported"},
+        {ERR_AUTH, "authentication_error", "invalid_api_key"},
+        {ERR_NOT_FOUND, "not_found_error", "not_found"},
+        {ERR_BUSY, "rate_limit_error", "server_busy"},
+        {ERR_UNAVAILABLE, "overloaded_error", "unavailable"},
+        {ERR_NOMEM, "overloaded_error", "out_of_memory"},
+        {ERR_INTERNAL, "api_error", "internal_error"},
     };
     struct fixture f;
     struct err err = {0};
@@ -213,8 +213,9 @@ TEST(errors_are_typed_by_their_status)
         messages_error_write(&f.out, &err);
         snprintf(want, sizeof want,
                  "{\"type\":\"error\",\"error\":{\"type\":\"%s\","
-                 "\"message\":\"a \\\"b\\\"\"}}",
-                 rows[i].type);
+                 "\"message\":\"a \\\"b\\\"\"%s%s%s}}",
+                 rows[i].type, rows[i].code ? ",\"code\":\"" : "",
+                 rows[i].code ? rows[i].code : "", rows[i].code ? "\"" : "");
         expect(&f, want);
     }
     err_field(&err, "messages[0].role", "no");
@@ -226,7 +227,8 @@ TEST(errors_are_typed_by_their_status)
     messages_error_write(&f.out, &err);
     expect(&f, "{\"type\":\"error\",\"error\":{\"type\":"
                "\"invalid_request_error\",\"message\":"
-               "\"prompt is too long: 9 tokens\"}}");
+               "\"prompt is too long: 9 tokens\","
+               "\"code\":\"context_length_exceeded\"}}");
     messages_error_write_status(&f.out, 413, "big");
     expect(&f, "{\"type\":\"error\",\"error\":{\"type\":"
                "\"request_too_large\",\"message\":\"big\"}}");

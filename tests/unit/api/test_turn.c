@@ -39,6 +39,18 @@ static const struct call calls[] = {
            "\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}"},
     {"/v1/completions", "{\"prompt\":[\"a\",\"b\"],\"temperature\":0,"
                         "\"max_tokens\":2,\"echo\":true,\"stop\":[\"zz\"]}"},
+    {"/v1/completions", "{\"prompt\":\"ab\",\"max_tokens\":2,\"best_of\":2,"
+                        "\"prompt_logprobs\":1,\"bad_words\":[\"the\"],"
+                        "\"logit_bias\":[[\"zz\",-1]],"
+                        "\"allowed_token_ids\":[30,31,32,33,34],"
+                        "\"repetition_detection\":{\"max_pattern_size\":9,"
+                        "\"min_count\":9},\"request_id\":\"x\"}"},
+    {"/v1/embeddings", "{\"input\":[\"a\",\"b c\"]}"},
+    {"/v1/embeddings",
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
+    {"/v1/embeddings", "{\"input\":[[1,20,30]],\"pooling\":\"none\","
+                       "\"router_logits\":true,\"encoding_format\":"
+                       "\"base64\",\"cache_salt\":\"x\"}"},
     {"/completion", "{\"prompt\":[[5,\"a\"],{\"prompt_string\":\"b\"}],"
                     "\"n_probs\":1,\"n_predict\":2}"},
     {"/v1/responses", "{\"input\":\"Hi\",\"temperature\":0,\"stream\":true,"
@@ -208,6 +220,11 @@ static size_t count(const char *what)
     return n;
 }
 
+static size_t count_texts(void)
+{
+    return count("\"content\"") + count("\"text\"") + count("\"embedding\"");
+}
+
 TEST(whichever_allocation_fails_the_answer_is_whole_or_none)
 {
     UNUSED_STATE;
@@ -218,15 +235,14 @@ TEST(whichever_allocation_fails_the_answer_is_whole_or_none)
         assert_int_equal(atoi(f.answer + 9), 200);
         assert_true(is_whole());
         const size_t n_lines = count("\"choices\""), n_live = mem_live_count();
-        const size_t n_texts = count("\"content\"") + count("\"text\"");
+        const size_t n_texts = count_texts();
         size_t n_failed = 0;
         for (long nth = 0, calm = 0; calm < 20 && clock_now_ms() < end; nth++) {
             ask(&calls[i], nth);
             int status = f.n_answer > 12 ? atoi(f.answer + 9) : 0;
             if (status == 200 && is_whole()) {
                 assert_int_equal(count("\"choices\""), n_lines);
-                assert_int_equal(count("\"content\"") + count("\"text\""),
-                                 n_texts);
+                assert_int_equal(count_texts(), n_texts);
                 calm++;
             } else {
                 if (status != 0 && status != 200 && status != 500 &&
