@@ -315,7 +315,7 @@ def test_what_cannot_be_counted_is_named(demo):
 @pytest.mark.parametrize("method, path, status", [
     ("GET", "/resp_1", 404), ("DELETE", "/resp_1", 404),
     ("GET", "/resp_1/input_items", 404), ("POST", "/resp_1/cancel", 405),
-    ("POST", "/compact", 405), ("GET", "", 405)])
+    ("POST", "/compact", 405), ("GET", "", 405), ("GET", "/input_tokens", 405)])
 def test_no_response_is_kept(demo, method, path, status):
     r = httpx.request(method, f"{demo.url}/v1/responses{path}", timeout=30)
     assert r.status_code == status and r.json()["error"]["message"]
