@@ -97,10 +97,10 @@ static int normalise_content(json_t *to, const json_t *message,
     struct buf b = {0};
     snprintf(full, sizeof full, "%s.content", path);
     if (v == NULL || json_is_null(v)) {
-        if (strcmp(role, "assistant") != 0)
+        if (strcmp(role, "assistant") != 0 && strcmp(role, "tool") != 0)
             return err_field(err, full,
                              "%s is missing, but only an assistant "
-                             "message may have none",
+                             "message and a tool's may have none",
                              full);
     } else if (json_is_string(v)) {
         buf_put(&b, json_string_value(v), json_string_length(v));

@@ -6,8 +6,8 @@
 #include "api/chat_continue.h"
 #include "api/chat_opening.h"
 #include "api/replay_prompt.h"
+#include "model/dialect/call_text.h"
 #include "model/dialect/dialect.h"
-#include "model/dialect/pycall.h"
 #include "model/template/template.h"
 
 /* content + <|tool_call_start|>[f(a="b"), g()]<|tool_call_end|> */
@@ -16,14 +16,7 @@ static json_t *with_calls_as_text(const json_t *message, const json_t *calls)
     json_t *content = json_object_get(message, "content");
     struct buf b = {0};
     buf_put(&b, json_string_value(content), json_string_length(content));
-    buf_puts(&b, DIALECT_CALL_START "[");
-    for (size_t i = 0; i < json_array_size(calls); i++) {
-        const json_t *f = json_object_get(json_array_get(calls, i), "function");
-        buf_puts(&b, i > 0 ? ", " : "");
-        pycall_write(&b, json_string_value(json_object_get(f, "name")),
-                     json_object_get(f, "arguments"));
-    }
-    buf_puts(&b, "]" DIALECT_CALL_END);
+    call_text_write(&b, calls);
     /* A shallow copy: the request keeps its own. */
     json_t *copy = buf_ok(&b) ? json_copy_object(message) : NULL;
     if (copy != NULL &&

@@ -31,6 +31,7 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
     const char *s;
     size_t n;
     json_t *function, *parameters;
+    bool strict;
     if (!json_is_object(tool))
         return err_field(err, path, "%s must be an object, not %s", path,
                          json_describe(tool, text));
@@ -57,6 +58,8 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
         rc = json_get_text(function, "description", &s, &n, full, err);
     if (rc >= 0)
         rc = json_get_object(function, "parameters", &parameters, full, err);
+    if (rc >= 0)
+        rc = json_get_bool(function, "strict", &strict, full, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -80,8 +83,10 @@ static int read_tools(struct chat_request *r, const json_t *body,
         if (rc != 0)
             return rc;
     }
-    if (n > 0)
+    if (n > 0) {
         r->tools = json_incref(tools);
+        r->listed_tools = json_incref(tools);
+    }
     return 0;
 }
 
@@ -381,6 +386,7 @@ void chat_request_deinit(struct chat_request *r)
 {
     json_decref(r->messages);
     json_decref(r->tools);
+    json_decref(r->listed_tools);
     json_decref(r->template_kwargs);
     grammar_unref(r->grammar);
     arena_free(r->arena);

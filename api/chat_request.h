@@ -36,11 +36,13 @@ enum tool_choice {
 struct chat_request {
     struct arena *arena; /* owned: strings and arrays live in it */
     struct sampling_fields sampling;
-    const char *model; /* as the client wrote it, or NULL */
-    json_t *messages;  /* owned: array of objects, normalised, >= 1 */
-    json_t *tools;     /* owned: array, NULL when none are in play
-                          (absent, empty, or tool_choice "none");
-                          allowed_tools has already filtered it */
+    const char *model;    /* as the client wrote it, or NULL */
+    json_t *messages;     /* owned: array of objects, normalised, >= 1 */
+    json_t *tools;        /* owned: array, NULL when none are in play
+                             (absent, empty, or tool_choice "none");
+                             allowed_tools has already filtered it */
+    json_t *listed_tools; /* owned: all of the request, NULL when there are
+                             none; tools itself unless it was filtered */
     enum tool_choice tool_choice;
     const char *tool_name;    /* TOOL_CHOICE_NAMED, else NULL */
     bool parallel_tool_calls; /* true when absent */

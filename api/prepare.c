@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/call_bind.h"
 #include "api/chat_opening.h"
 #include "api/chat_prompt.h"
 #include "api/ids.h"
@@ -369,7 +370,8 @@ static int set_chat(struct job *job, struct speech_options *speech,
         .single_call = !r->parallel_tool_calls,
         .keep_markers = !r->sampling.skip_special,
     };
-    return set_thoughts(job, d, r, opening, err);
+    int rc = set_thoughts(job, d, r, opening, err);
+    return rc == 0 ? call_bind(job, d, r, err) : rc;
 }
 
 static uint32_t reply_of(const struct sampling_fields *f,

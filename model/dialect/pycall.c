@@ -257,28 +257,46 @@ static bool pop(struct pycall *r)
     return true;
 }
 
-/* The name in `text` is the open object's; a second time it is refused, as
- * readers of JSON would.  64 bits make a false alarm unlikely, not harmful. */
-static bool add_member(struct pycall *r)
+/* The name in `text` is the open object's: 0; 1 if it was so already, -1 if
+ * there are too many.  64 bits make a false alarm unlikely, not harmful. */
+static int add_member(struct pycall *r)
 {
     uint64_t hash = hash_bytes(buf_str(&r->text), r->text.len, 0), old;
     size_t from = pycall_top(r)->members;
     for (size_t i = from; i < r->members.len; i += sizeof old) {
         memcpy(&old, r->members.data + i, sizeof old);
         if (old == hash)
-            return false;
+            return 1;
     }
     if (r->members.len - from >= PYCALL_MEMBERS_MAX * sizeof hash)
-        return false;
+        return -1;
     buf_put(&r->members, &hash, sizeof hash);
-    return true;
+    return 0;
+}
+
+/* What is put from here on, up to the end of the next value in this frame. */
+static void ignore(struct pycall *r)
+{
+    r->ignoring = true;
+    r->ignored = r->base + r->out.len;
+    r->ignored_depth = r->depth;
+}
+
+static void stop_ignoring(struct pycall *r)
+{
+    r->ignoring = false;
+    r->out.len = (size_t)(r->ignored - r->base);
+    pycall_top(r)->n_items--;
 }
 
 /* Behind a name and its colon or '='. */
 static bool put_key(struct pycall *r)
 {
-    if (memchr(buf_str(&r->text), '\0', r->text.len) != NULL || !add_member(r))
+    const int known = add_member(r);
+    if (known < 0 || memchr(buf_str(&r->text), '\0', r->text.len) != NULL)
         return pycall_fail(r);
+    if (known > 0 && !r->ignoring)
+        ignore(r); /* its first value is told already */
     if (pycall_top(r)->n_items > 0)
         buf_puts(&r->out, ", ");
     json_quote(&r->out, buf_str(&r->text), r->text.len);
@@ -369,10 +387,8 @@ static bool after_value(struct pycall *r)
     if (!next(r, &c))
         return false;
     enum pyframe_kind kind = pycall_top(r)->kind;
-    if (kind == PYFRAME_OBJECT && r->ignoring) {
-        r->ignoring = false;
-        r->out.len = (size_t)(r->ignored - r->base);
-    }
+    if (r->ignoring && r->depth == r->ignored_depth)
+        stop_ignoring(r);
     if (c == pyframe_close(kind))
         return pop(r);
     if (c != ',')
@@ -421,10 +437,10 @@ static bool find_slot(struct pycall *r)
 {
     bool args = text_is(r, "arguments") || text_is(r, "parameters");
     r->slot = text_is(r, "name") ? SLOT_NAME : args ? SLOT_ARGS : SLOT_OTHER;
-    if (!add_member(r) || (args && r->has_args))
+    if (add_member(r) != 0 || (args && r->has_args))
         return pycall_fail(r);
-    r->ignoring = r->slot == SLOT_OTHER;
-    r->ignored = r->base + r->out.len;
+    if (r->slot == SLOT_OTHER)
+        ignore(r);
     return take(r, VALUE);
 }
 

@@ -20,8 +20,9 @@
  * and NULs, integers with leading zeros, parameters named like keywords,
  * true, false and null, a missing last bracket.  Tuples and sets become
  * arrays; dictionary keys that are numbers or constants become strings; bytes
- * that are no UTF-8 become U+FFFD.  No call are positional arguments, **,
- * names given twice, nan, inf and numbers beyond a double.
+ * that are no UTF-8 become U+FFFD; of values for one name the first counts,
+ * for it was told.  No call are positional arguments, **, nan, inf and numbers
+ * beyond a double.
  *
  * Cost is linear in the bytes, memory is what is not told yet.  It knows no
  * markers.  One thread at a time; untrusted input, no recursion. */
@@ -65,6 +66,7 @@ struct pycall {
     uint32_t depth, n_undecided, n_calls;
     struct pylook look;
     uint64_t ignored; /* while `ignoring`: where in the arguments it began */
+    uint32_t ignored_depth; /* ... and in which frame its value will be read */
     uint8_t state, role, slot;
     char quote; /* of the string we are in, as the next three */
     bool triple, raw, safe_string;

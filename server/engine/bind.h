@@ -2,7 +2,11 @@
  * came.
  *
  *     START --think_start--> THOUGHT --think_end--> ANSWER --> TEXT
- *     START, ANSWER --call_start--> NO_MORE       START --> TEXT
+ *     START --> TEXT     START, THOUGHT, ANSWER, NO_MORE --call_start--> CALL
+ *     CALL --call_end--> CALLED, or NO_MORE where calls may come again
+ *
+ * Without a grammar of calls they are not bound: NO_MORE in place of CALL.  A
+ * reply that must call begins its call where another one begins its answer.
  *
  * A thought that has had its tokens is closed, whether there is a grammar or
  * not; without one, what follows a thought or is none is NO_MORE at once.
@@ -43,7 +47,7 @@ void binder_deinit(struct binder *b); /* zeroed is fine */
 /* Before a draw from `logits`[n_vocab]: sets what is allowed and which ends are
  * banned in `context`, good until the next call.  0, or 1: the reply is
  * complete and nothing is left to say so; -ERR_INTERNAL when no token can go
- * on.  0.5 to 500 us (mask.h), and nothing for a sequence without a matcher. */
+ * on.  0.5 to 500 us (mask.h), and nothing for a sequence that is not bound. */
 int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
               struct sample_context *context, struct err *err);
 

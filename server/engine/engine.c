@@ -206,7 +206,8 @@ static int check_job(const struct engine *e, const struct job *job,
     if (job->n_choices == 0 || job->n_choices > MAX_CHOICES)
         return err_field(err, "n", "n is %u, it must be 1 to %u",
                          job->n_choices, MAX_CHOICES);
-    if (job->grammar != NULL && e->model.mask_vocab == NULL)
+    if ((job->grammar != NULL || job->call_grammar != NULL) &&
+        e->model.mask_vocab == NULL)
         return err_set(err, ERR_UNSUPPORTED,
                        "this model's answers cannot be bound to a grammar");
     uint32_t most = engine_context_tokens(e);
@@ -254,7 +255,9 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
         job->n_draft == JOB_DRAFT_DEFAULT ? e->options.n_draft : job->n_draft;
     if (n_draft > JOB_DRAFT_MAX)
         n_draft = JOB_DRAFT_MAX;
-    return sequences_new(job, n_draft, err);
+    return sequences_new(
+        job, n_draft,
+        job->n_draft == JOB_DRAFT_DEFAULT ? JOB_DRAFT_MAX : n_draft, err);
 }
 
 static int try_submit(struct engine *e, struct job *job, struct err *err)

@@ -107,10 +107,18 @@ struct job {
     token_id think_end;      /* until that one; with a grammar it is bound only
                                 after it; */
     bool in_thought;         /* as it is where the prompt ends in a thought. */
-    token_id call_start;     /* One that begins with this is not bound at all.
-                                All three may be TOKEN_NONE */
+    token_id call_start;     /* One that begins with this is not bound at all,
+                                unless call_grammar says how.  All three may
+                                be TOKEN_NONE */
     uint32_t max_thought;    /* tokens between the two: then it must close its
                                 thought; or JOB_THOUGHT_FREE */
+    struct grammar *call_grammar; /* a reference of the job's: what must stand
+                                     between call_start, wherever in a reply,
+                                     and call_end; or NULL */
+    token_id call_end;
+    bool must_call;    /* with a call_grammar: the reply is a call, after a
+                          thought perhaps, and `grammar` is NULL */
+    bool single_block; /* nothing but its end comes after a call */
     bool want_prompt_logprobs;  /* with */
     uint32_t n_prompt_logprobs; /* alternatives each, 0..SAMPLE_MAX_TOP */
     struct capture_want want;   /* of the prompt's pass; with it one choice,
@@ -121,7 +129,9 @@ struct job {
     bool no_prefix;           /* neither takes one from the cache nor leaves
                                  one there */
     uint32_t n_draft;         /* tokens to guess ahead, JOB_DRAFT_MAX at most;
-                                 or JOB_DRAFT_DEFAULT, the engine's option */
+                                 or JOB_DRAFT_DEFAULT, the engine's option,
+                                 and JOB_DRAFT_MAX where a grammar leaves no
+                                 choice */
     uint64_t tenant;          /* whose share of the machine it takes: a hash of
                                  the API key; 0 is nobody's in particular */
     int32_t priority;         /* lower is served first, as in vLLM */

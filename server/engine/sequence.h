@@ -23,6 +23,7 @@
 #include "server/engine/observe.h"
 #include "server/engine/scheduler.h"
 
+struct mask_vocab;
 struct matcher;
 
 /* What a reply has said so far. */
@@ -31,7 +32,10 @@ enum bound {
     BOUND_THOUGHT, /* it thinks, unbound */
     BOUND_ANSWER,  /* nothing after its thought: it may yet call */
     BOUND_TEXT,    /* a text of the grammar, up to here */
-    BOUND_NO_MORE  /* there is no answer to bind: no grammar, or it calls */
+    BOUND_NO_MORE, /* there is no answer to bind: no grammar, or it calls;
+                      where calls have a grammar the next one is held to it */
+    BOUND_CALL,    /* a text of the grammar of calls, up to here */
+    BOUND_CALLED   /* its one call: only its end may come */
 };
 
 struct sequence {
@@ -51,10 +55,13 @@ struct sequence {
                           (which has none) included */
     struct detok detok;
     struct stop stop;
-    struct matcher *matcher; /* owned; NULL: it may say anything */
+    struct matcher *matcher; /* owned; NULL: its answer may be anything */
+    struct matcher *calls;   /* owned; NULL: its calls may be anything */
     enum bound bound;
     struct loops loops;
     struct drafter drafter;
+    struct drafter forcer; /* of what its grammar leaves no choice about */
+    bool is_forced;        /* whose the draft of this step is */
     struct timeline times;
     bool ended;
 };
@@ -64,18 +71,30 @@ static inline struct sequence *sequence_of(struct sched_entry *entry)
     return list_owner(entry, struct sequence, sched);
 }
 
+static inline bool sequence_is_bound(const struct sequence *seq)
+{
+    return seq->matcher != NULL || seq->calls != NULL;
+}
+
 /* The sequences of a job, in job->state->seqs; its stop set must be ready. They
- * guess n_draft tokens ahead at most.  Any thread that owns the job.
- * -ERR_NOMEM leaves none. */
-int sequences_new(struct job *job, uint32_t n_draft, struct err *err);
+ * guess n_draft tokens ahead at most, n_forced where there is no choice.  Any
+ * thread that owns the job. -ERR_NOMEM leaves none. */
+int sequences_new(struct job *job, uint32_t n_draft, uint32_t n_forced,
+                  struct err *err);
 void sequences_free(struct job *job); /* none is fine */
 
 /* Sets what the scheduler is to compute from what has been said so far. */
 void sequence_aim(struct sequence *seq);
 
 /* Says what may come next, before a plan of a running sequence: writes it
- * behind its tokens and sets sched.n_draft. */
-void sequence_draft(struct sequence *seq);
+ * behind its tokens and sets sched.n_draft.  `v` is NULL if nobody is bound. */
+void sequence_draft(struct sequence *seq, const struct mask_vocab *v);
+
+/* Whoever made the draft of this step, to be told how it went. */
+static inline struct drafter *sequence_drafter(struct sequence *seq)
+{
+    return seq->is_forced ? &seq->forcer : &seq->drafter;
+}
 
 /* Nothing left to compute once n_computed tokens are: no reply wanted, no
  * prompt logprob to tell, and the prompt through if more is wanted of it. */

@@ -255,9 +255,10 @@ static void take_draft(struct engine *e, struct sequence *seq,
 {
     struct sched_entry *s = &seq->sched;
     uint32_t n_accepted = read_draft(e, seq, slice);
-    drafter_learn(&seq->drafter, s->n_draft, n_accepted);
-    drafter_judge(&seq->drafter,
-                  pace_draft_pays(&e->pace, n_decodes, seq->drafter.accepted));
+    struct drafter *drafter = sequence_drafter(seq);
+    drafter_learn(drafter, s->n_draft, n_accepted);
+    drafter_judge(drafter,
+                  pace_draft_pays(&e->pace, n_decodes, drafter->accepted));
     observe_draft(&e->seen, s->n_draft, n_accepted);
     s->n_planned = 1 + n_accepted;
     if (!seq->ended && n_accepted < s->n_draft)
@@ -349,7 +350,8 @@ static void compute(struct engine *e, const struct plan *plan)
 static void draft(struct engine *e)
 {
     for (uint32_t i = 0; i < e->scheduler.n_running; i++)
-        sequence_draft(sequence_of(e->scheduler.running[i]));
+        sequence_draft(sequence_of(e->scheduler.running[i]),
+                       e->model.mask_vocab);
 }
 
 /* False when there was nothing to compute. */

@@ -7,6 +7,8 @@
 #ifndef LFMD_TESTS_LIB_FAKE_MODEL_H
 #define LFMD_TESTS_LIB_FAKE_MODEL_H
 
+#include <stdatomic.h>
+
 #include "server/engine/engine.h"
 
 /* The vocabulary. */
@@ -33,6 +35,8 @@
 struct fake_model {
     struct engine_model face;      /* give this to engine_new_with */
     struct mask_vocab *mask_vocab; /* owned; all tokens but special ones */
+    atomic_bool held; /* no step gets through meanwhile, so that jobs can be
+                         submitted together */
 };
 
 /* Aborts the test when memory is short. */

@@ -307,6 +307,7 @@ def test_a_client_that_leaves_stops_the_work(start):
 def test_many_inputs_need_one_place_in_the_queue(start):
     d = start("--max-queue", "1", "--max-per-key", "1")
     whole = vectors(ask(d, input=[f"the cat {i}" for i in range(4)]))
+    d.wait_idle()
     same(whole[3], vectors(ask(d, input="the cat 3"))[0])
 
 

@@ -170,7 +170,7 @@ TEST(a_wrong_message_is_refused_by_its_path)
         {"[{\"role\":\"a b\",\"content\":\"x\"}]", "messages[0].role"},
         {"[{\"role\":\"user\"}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":null}]", "messages[0].content"},
-        {"[{\"role\":\"tool\"}]", "messages[0].content"},
+        {"[{\"role\":\"tool\",\"content\":7}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":7}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":{}}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":[7]}]", "messages[0].content[0]"},

@@ -132,15 +132,27 @@ TEST(what_does_not_begin_as_a_call_is_none)
         check(bad[i], "");
 }
 
+TEST(of_a_name_given_twice_the_first_value_counts)
+{
+    UNUSED_STATE;
+    check("[f(a=1, a=2)]", "f{\"a\": 1};");
+    check("[f(a=1, a={'a': [1, {'a': 2, 'a': 3}]}, b='x', a='y', c=2), g()]",
+          "f{\"a\": 1, \"b\": \"x\", \"c\": 2};g{};");
+    value("{'k': [1], 'k': (2), 'j': {'k': 3, 'k': 4}, 'k': {5}}",
+          "{\"k\": [1], \"j\": {\"k\": 3}}");
+    check("[{\"name\": \"f\", \"x\": {\"y\": 1, \"y\": 2}, "
+          "\"arguments\": {\"a\": 1, \"a\": [2], \"b\": 3}}]",
+          "f{\"a\": 1, \"b\": 3};");
+    check("[f(a=1, a=)]", "f{\"a\": 1};~ a=)]");
+}
+
 TEST(what_was_told_is_closed_and_the_rest_is_none)
 {
     UNUSED_STATE;
     check("[f()] and more", "f{};~ and more");
     check("[f()g()]", "f{};~g()]");
     check("[f(a=1))]", "f{\"a\": 1};~)]");
-    check("[f(a=1, a=2)]", "f{\"a\": 1};~ a=2)]");
     check("[f(a='x', b=1 c=2)]", "f{\"a\": \"x\"};~ b=1 c=2)]");
-    check("[f(a={'k': 1, 'k': 2})]", "f{\"a\": {\"k\": 1}};~ 'k': 2})]");
     check("[f(a=[{'k': 'x', 3 4}])]", "f{\"a\": [{\"k\": \"x\"}]};~ 3 4}])]");
     check("[f(a=[1, (2, (3 4))])]", "f{\"a\": [1, [2]]};~ (3 4))])]");
     check("[f(a=1, **{'b': 2})]", "f{\"a\": 1};~ **{'b': 2})]");
@@ -432,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_have_names_and_arguments),
         cmocka_unit_test(what_does_not_begin_as_a_call_is_none),
+        cmocka_unit_test(of_a_name_given_twice_the_first_value_counts),
         cmocka_unit_test(what_was_told_is_closed_and_the_rest_is_none),
         cmocka_unit_test(a_call_that_is_cut_stays_open),
         cmocka_unit_test(constants_of_python_and_of_json),

@@ -171,8 +171,10 @@ TEST(preempted_it_shows_the_same)
     calls[0].job->max_tokens = 200;
     calls[0].job->priority = -1;
     rig_call(&calls[1], long_job());
+    atomic_store(&rig.model.held, true);
     for (uint32_t i = 0; i < 2; i++)
         rig_submit(&rig, &calls[i]);
+    atomic_store(&rig.model.held, false);
     rig_wait_for(&rig, calls, 2);
     assert_int_equal(engine_stats(rig.engine).preemptions, 1);
     for (uint32_t i = 0; i < 2; i++) {
