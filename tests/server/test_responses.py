@@ -245,6 +245,15 @@ def test_logprobs_are_the_texts_own(demo):
     assert plain["output"][-1]["content"][0]["logprobs"] == []
 
 
+def test_hidden_thoughts_are_hidden_from_logprobs(demo):
+    kw = {**THINK, "include": ["message.output_text.logprobs"]}
+    open_, hidden = ask(demo, **kw), ask(demo, **kw, include_reasoning=False)
+    message, = hidden["output"]
+    assert message["content"] == open_["output"][-1]["content"]
+    assert message["content"][0]["logprobs"]
+    assert hidden["usage"]["output_tokens"] == open_["usage"]["output_tokens"]
+
+
 def test_without_the_prefix_too(demo):
     assert demo.post("/responses", {"input": "Hi"}).status_code == 200
 
