@@ -62,14 +62,17 @@ static void settle(struct turn *t, struct choice *c)
     c->parts.failed = c->parts.failed || x->logprobs.failed;
 }
 
-/* The parts hold all but this event's text. */
+/* The parts hold all but this event's text.  Thoughts that are hidden leave no
+ * part that would show whose a token is; the count of them does. */
 static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
                  const struct job_event *e)
 {
     struct responses *x = t->extra;
     (void)tj;
     settle(t, c);
-    if (e->kind == EVENT_TOKEN && t->answer.want_logprobs)
+    const bool is_thought = c->n_thought > x->n_thought;
+    x->n_thought = c->n_thought;
+    if (e->kind == EVENT_TOKEN && t->answer.want_logprobs && !is_thought)
         logprob_render_chat(&x->logprobs.waiting, t->api->model->tokenizer, e,
                             t->answer.tokens_as_ids);
 }

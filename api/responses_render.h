@@ -24,6 +24,7 @@ struct job;
 struct responses {
     struct responses_asked asked;
     uint32_t n_events;
+    uint32_t n_thought; /* tokens of thoughts heard so far */
     struct responses_logprobs logprobs;
 };
 

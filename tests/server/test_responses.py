@@ -245,6 +245,15 @@ def test_logprobs_are_the_texts_own(demo):
     assert plain["output"][-1]["content"][0]["logprobs"] == []
 
 
+def test_hidden_thoughts_are_hidden_from_logprobs(demo):
+    kw = {**THINK, "include": ["message.output_text.logprobs"]}
+    open_, hidden = ask(demo, **kw), ask(demo, **kw, include_reasoning=False)
+    message, = hidden["output"]
+    assert message["content"] == open_["output"][-1]["content"]
+    assert message["content"][0]["logprobs"]
+    assert hidden["usage"]["output_tokens"] == open_["usage"]["output_tokens"]
+
+
 def test_without_the_prefix_too(demo):
     assert demo.post("/responses", {"input": "Hi"}).status_code == 200
 
@@ -315,7 +324,7 @@ def test_what_cannot_be_counted_is_named(demo):
 @pytest.mark.parametrize("method, path, status", [
     ("GET", "/resp_1", 404), ("DELETE", "/resp_1", 404),
     ("GET", "/resp_1/input_items", 404), ("POST", "/resp_1/cancel", 405),
-    ("POST", "/compact", 405), ("GET", "", 405)])
+    ("POST", "/compact", 405), ("GET", "", 405), ("GET", "/input_tokens", 405)])
 def test_no_response_is_kept(demo, method, path, status):
     r = httpx.request(method, f"{demo.url}/v1/responses{path}", timeout=30)
     assert r.status_code == status and r.json()["error"]["message"]
