@@ -33,13 +33,13 @@ NO_JSON = ['"\\ud800"', '"\\udc00x"', "1e400", "-1e400", "9223372036854775808",
 # The same field by another name.
 NAMES = {"max_completion_tokens": {"max_tokens"},
          "n_predict": {"max_tokens", "min_tokens"}, "n_cmpl": {"n"},
-         "return_tokens": {"return_token_ids"}}
-LENGTHS = {"max_tokens", "n_predict"}
+         "messages": {"input"}, "return_tokens": {"return_token_ids"}}
+LENGTHS = {"max_tokens", "n_predict", "max_output_tokens"}
 SANITIZED = "/san-" in BINARY
 REQUESTS = list(document.requests())
 SHORT = {"/chat/completions", "/completions", "/v1/tokenize", "/v1/detokenize",
          "/chat/completions/input_tokens", "/responses",
-         "/responses/input_tokens"}  # the same handlers by other paths
+         "/responses/input_tokens", "/embeddings"}  # the same handlers by other paths
 CASES = [(path, key) for path, schema, body in REQUESTS if path not in SHORT
          for key in sorted(document.members(schema, body))]
 
