@@ -117,19 +117,25 @@ def check(d, path, field, body, schema, valid, answer):
         document.keyword(s, "x-refusal") for s in schema), (what, e)
 
 
+def is_first(path):
+    """Those after it share its schema and its parser: a sample is enough."""
+    schema = next(s for p, s, _ in REQUESTS if p == path)
+    return path == next(p for p, s, _ in REQUESTS if s == schema)
+
+
 @pytest.mark.parametrize("path,key", CASES)
 def test_a_field(d, path, key):
     schema, base = next((s, b) for p, s, b in REQUESTS if p == path)
     base = {k: 1 if k in LENGTHS else v for k, v in base.items()}
     whole = document.validator(schema)
-    seen, above = set(), {}
+    seen, above, step = set(), {}, 1 if is_first(path) else 5
     for field, sub, body in document.fields(schema, base):
         if field[0] != key:
             continue
         above[field] = sub
         chain = [above[field[:i]] for i in range(1, len(field) + 1)
                  if field[:i] in above]
-        for value in [*VALUES, *edges(sub)]:
+        for value in [*VALUES, *edges(sub)][::step]:
             wrong = document.put(body, field, value)
             text = json.dumps(wrong)
             if text in seen or len(text) > 4 << 20:
@@ -138,7 +144,7 @@ def test_a_field(d, path, key):
             check(d, path, field, wrong, chain, whole.is_valid(wrong),
                   post(d, path, text))
         mark = "\u0001here"
-        for raw in NO_JSON:
+        for raw in NO_JSON[::step]:
             text = json.dumps(document.put(body, field, mark)).replace(
                 json.dumps(mark), raw)
             e = error(post(d, path, text), (path, text[:300]))
