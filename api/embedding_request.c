@@ -118,9 +118,10 @@ static int read_input(struct embedding_request *r, const json_t *body,
         return err_field(err, "input",
                          "input and messages cannot both be given");
     r->add_special = !r->is_chat;
-    if (r->is_chat)
-        return json_get_bool(body, "add_generation_prompt",
-                             &r->add_generation_prompt, "", err);
+    int rc = json_get_bool(body, "add_generation_prompt",
+                           &r->add_generation_prompt, "", err);
+    if (rc < 0 || r->is_chat)
+        return rc;
     return completion_prompts_parse(&r->inputs, &r->n_inputs, input, "input",
                                     EMBEDDING_INPUTS_MAX, n_vocab, r->arena,
                                     err);
