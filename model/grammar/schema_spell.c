@@ -2,9 +2,10 @@
  * values of an enum.
  *
  * A Python literal says all that JSON says, and the models write both: either
- * quote, True or true.  What has learned to write name='it's here' may do so:
- * in single quotes one that is followed by a letter or a digit ends nothing,
- * as pyliteral.c reads it. */
+ * quote, True or true.  Some have learned name='it's here', but a quote that is
+ * not escaped ends its string here: else one that wants to end a call too
+ * early, and may not, slips back into the string and goes on without end.
+ */
 #include <string.h>
 
 #include "model/base/alloc.h"
@@ -86,16 +87,7 @@ static gexpr string_char(struct schema *s)
     gexpr escape =
         grammar_alt2(b, one_of(b, s->python ? "\"'\\bfnrt" : "\"\\/bfnrt"),
                      grammar_seq2(b, grammar_text(b, "u"), unicode_escape(s)));
-    gexpr escaped = grammar_seq2(b, grammar_text(b, "\\"), escape);
-    if (s->form != CHAR_SINGLE)
-        return grammar_alt2(b, raw, escaped);
-    gexpr letter = grammar_alt(b,
-                               (gexpr[]){grammar_range(b, '0', '9'),
-                                         grammar_range(b, 'A', 'Z'),
-                                         grammar_range(b, 'a', 'z')},
-                               3);
-    gexpr apostrophe = grammar_seq2(b, grammar_text(b, "'"), letter);
-    return grammar_alt(b, (gexpr[]){raw, escaped, apostrophe}, 3);
+    return grammar_alt2(b, raw, grammar_seq2(b, grammar_text(b, "\\"), escape));
 }
 
 static gexpr make_string_tail(struct schema *s)
@@ -110,6 +102,7 @@ gexpr schema_string_tail(struct schema *s)
     return schema_once(s, single ? &s->single : &s->string, "string",
                        make_string_tail);
 }
+
 /* --- constants
  * ----------------------------------------------------------------- */
 

@@ -113,14 +113,17 @@ void emit_error(struct sequence *seq, const struct err *err)
                   });
 }
 
-/* vLLM's rule: text up to and with the min_tokens-th token is not searched. */
+/* vLLM's rule: text up to and with the min_tokens-th token is not searched. Nor
+ * is a call that is held to its grammar: half of it would be none. */
 static size_t through_stop(struct emitter *em, struct sequence *seq, size_t n,
                            char *out)
 {
-    if (seq->n_output > seq->job->min_tokens || seq->job->min_tokens == 0)
+    const uint32_t least = seq->job->min_tokens;
+    if ((seq->n_output > least || least == 0) && seq->bound != BOUND_CALL)
         return stop_push(&seq->stop, em->raw, n, out);
-    memcpy(out, em->raw, n);
-    return n;
+    size_t n_held = stop_finish(&seq->stop, out);
+    memcpy(out + n_held, em->raw, n);
+    return n_held + n;
 }
 
 /* An end at which held text becomes certain; `stop` was drawn, or is NULL. */

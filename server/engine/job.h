@@ -98,7 +98,8 @@ struct job {
                                  out of stop_ids */
     const token_id *stop_ids; /* [n_stop_ids], eos among them */
     uint32_t n_stop_ids;
-    const char *const *stop; /* [n_stop] stop strings, none empty */
+    const char *const *stop; /* [n_stop] stop strings, none empty; not looked
+                                for in calls that are held to a grammar */
     uint32_t n_stop;
     bool include_stop;       /* the stop string stays in the text */
     struct grammar *grammar; /* a reference of the job's: what every choice

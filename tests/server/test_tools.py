@@ -160,9 +160,10 @@ def test_streamed_it_is_the_same(demo, choice):
 
 
 def test_its_end_is_its_own(demo):
-    """Neither min_tokens nor a missing end of text drags a call out."""
+    """Neither min_tokens nor a missing end of text drags a call out, and no
+    stop string cuts it."""
     for more in ({"min_tokens": 300}, {"ignore_eos": True},
-                 {"stop": ["zzz"]}, {"response_format": {
+                 {"stop": ["(", ",", "zone", "<|"]}, {"response_format": {
                      "type": "json_object"}}):
         r = say(demo, tool_choice=NAMED, temperature=0, **more)
         c = r["choices"][0]
