@@ -1,4 +1,6 @@
 /* form_completion.c -- POST /v1/completions as a form. */
+#include <string.h>
+
 #include "api/answer_render.h"
 #include "api/api_state.h"
 #include "api/completion_render.h"
@@ -16,13 +18,20 @@ static int parse(struct turn *t, const char *body, size_t n, size_t limit,
                                     t->api->model->hp.n_vocab, limit, err);
 }
 
+/* The prompt is echoed as the client sent it. */
+static bool echoes_text(const struct turn *t, const struct turn_job *tj)
+{
+    return t->completion.prompts[tj->number].text != NULL &&
+           t->completion.sampling.truncate == 0;
+}
+
 /* The prompt as the client sent it, or the ids that are left of it as text. */
 static void echo_prompt(struct turn *t, const struct turn_job *tj,
                         struct choice *c)
 {
     const struct completion_prompt *p = &t->completion.prompts[tj->number];
     const struct tokenizer *tok = t->api->model->tokenizer;
-    if (p->text != NULL && t->completion.sampling.truncate == 0) {
+    if (echoes_text(t, tj)) {
         parts_text(&c->parts, p->text, p->n_text);
         return;
     }
@@ -46,6 +55,20 @@ static void echo_prompt(struct turn *t, const struct turn_job *tj,
     buf_deinit(&text);
 }
 
+/* The token is not in the text: of a prompt echoed as it came only the BOS is
+ * not, unless the client wrote that, too. */
+static bool is_hidden(const struct turn *t, const struct turn_job *tj,
+                      const struct job_event *e, bool is_first)
+{
+    const struct tokenizer *tok = t->api->model->tokenizer;
+    if (e->kind != EVENT_PROMPT_LOGPROB || !echoes_text(t, tj))
+        return tj->job->skip_special && tokenizer_is_special(tok, e->token);
+    const struct completion_prompt *p = &t->completion.prompts[tj->number];
+    size_t n;
+    const char *bytes = tokenizer_token_bytes(tok, e->token, &n);
+    return is_first && (n > p->n_text || memcmp(p->text, bytes, n) != 0);
+}
+
 /* Offsets count what is in the text, and a hidden token is not. */
 static void put_completion_logprob(struct turn *t, const struct turn_job *tj,
                                    struct choice *c, const struct job_event *e,
@@ -58,7 +81,7 @@ static void put_completion_logprob(struct turn *t, const struct turn_job *tj,
         told.n_top = t->completion.n_logprobs;
     logprob_render_completion(&c->logprobs, tok, &told, certain,
                               t->answer.tokens_as_ids, &c->text_offset);
-    if (tj->job->skip_special && tokenizer_is_special(tok, e->token))
+    if (is_hidden(t, tj, e, !certain))
         c->text_offset = before;
 }
 

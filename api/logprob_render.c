@@ -17,11 +17,10 @@ static void element(struct writer *w, struct buf *list)
     writer_init(w, list);
 }
 
-/* Bytes as UTF-8, what is not becoming U+FFFD; returns its code points. */
-static uint32_t put_lossy(struct buf *out, const char *s, size_t n)
+/* Bytes as UTF-8, what is not becoming U+FFFD. */
+static void put_lossy(struct buf *out, const char *s, size_t n)
 {
-    uint32_t n_points = 0;
-    for (size_t i = 0; i < n; n_points++) {
+    for (size_t i = 0; i < n;) {
         uint32_t cp;
         int len = utf8_decode(s + i, n - i, &cp);
         if (len > 0) {
@@ -32,6 +31,15 @@ static uint32_t put_lossy(struct buf *out, const char *s, size_t n)
             i += len < 0 ? (size_t)-len : n - i;
         }
     }
+}
+
+/* A code point counts where its first byte stands, since a token may hold no
+ * more of it than that; 10xxxxxx continues one. */
+static uint32_t points_begun(const char *s, size_t n)
+{
+    uint32_t n_points = 0;
+    for (size_t i = 0; i < n; i++)
+        n_points += ((unsigned char)s[i] & 0xC0u) != 0x80u;
     return n_points;
 }
 
@@ -199,15 +207,13 @@ void logprob_render_completion(struct logprob_lists *lists,
     struct buf text = {0};
     size_t n;
     const char *bytes = tokenizer_token_bytes(t, e->token, &n);
-    uint32_t n_points = put_lossy(&text, bytes, n);
-    buf_clear(&text);
     token_key(&text, t, e->token, tokens_as_ids);
     element(&w, &lists->tokens);
     put_text(&w, &text);
 
     element(&w, &lists->offsets);
     writer_uint(&w, *offset);
-    *offset += n_points;
+    *offset += points_begun(bytes, n);
 
     element(&w, &lists->values);
     if (certain) {

@@ -28,7 +28,7 @@ void logprob_render_native(struct logprob_lists *lists,
 
 /* Appends one element to each of the four lists; `certain` is false for the
  * first token of a prompt, which nothing predicted.  Moves *offset by the code
- * points of the token. */
+ * points that begin in the token. */
 void logprob_render_completion(struct logprob_lists *lists,
                                const struct tokenizer *t,
                                const struct job_event *e, bool certain,

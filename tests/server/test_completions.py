@@ -48,6 +48,21 @@ def test_echo_gives_the_prompts_logprobs(oracle, cases):
         assert lp.text_offset == sorted(lp.text_offset)
 
 
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("prompt", [
+    "caf\u00e9 5\u20ac \U0001f600 and on", "<|im_start|>user\nHi<|im_end|>\nso"])
+def test_offsets_point_into_the_text(demo, prompt, skip):
+    c = complete(demo, prompt, max_tokens=8, echo=True, logprobs=0,
+                 extra_body={"skip_special_tokens": skip}).choices[0]
+    lp, whole = c.logprobs, 0
+    assert lp.text_offset == sorted(lp.text_offset)
+    for token, at in list(zip(lp.tokens, lp.text_offset))[1:]:
+        if not token.startswith("bytes:") and at < len(c.text):
+            assert c.text[at:at + len(token)] == token, (token, at)
+            whole += 1
+    assert whole > 8
+
+
 def test_batched_prompts_answer_in_order(oracle, cases):
     prompts = [c["prompt"] for c in cases]
     batch = complete(oracle, prompts, max_tokens=8,
