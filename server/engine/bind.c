@@ -87,8 +87,13 @@ static bool may_first(const struct binder *b, const struct sequence *seq,
            is_space(b, id);
 }
 
-static int no_way_on(struct err *err)
+/* Nothing may come: it is the request's doing if it would without its ends. */
+static int no_way_on(struct binder *b, const struct matcher *m, struct err *err)
 {
+    if (mask_fill(b->masker, m, NULL, 0, b->allowed) > 0)
+        return err_field(err, "stop_token_ids",
+                         "stop_token_ids: the form the answer must have goes "
+                         "on with no other token");
     return err_set(err, ERR_INTERNAL,
                    "no token of the vocabulary goes on with what the grammar "
                    "asks");
@@ -104,7 +109,7 @@ static int draw_call(struct binder *b, const struct sequence *seq,
     if (mask_fill(b->masker, seq->calls, &seq->job->call_end, 1, b->allowed) >
         0)
         return 0;
-    return no_way_on(err);
+    return no_way_on(b, seq->calls, err);
 }
 
 /* After it: nothing but an end, which min_tokens cannot put off. */
@@ -179,7 +184,7 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
     if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
                   b->allowed) > 0)
         return 0;
-    return matcher_may_end(seq->matcher) ? 1 : no_way_on(err);
+    return matcher_may_end(seq->matcher) ? 1 : no_way_on(b, seq->matcher, err);
 }
 
 static bool begin_call(struct sequence *seq)

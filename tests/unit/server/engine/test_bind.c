@@ -246,6 +246,25 @@ TEST(a_vocabulary_that_cannot_go_on_is_an_error)
     rig_deinit(&rig);
 }
 
+TEST(ends_in_the_way_of_a_form_are_the_requests_fault)
+{
+    UNUSED_STATE;
+    static const token_id ends[] = {FAKE_EOS, FAKE_A + 2};
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t n = 1; n <= 2; n++) {
+        struct job *job = held_job("abc", 1);
+        job->stop_ids = ends;
+        job->n_stop_ids = n;
+        const struct heard *h = rig_say(&rig, &call, job);
+        assert_int_equal(h->end, n == 1 ? EVENT_FINISH : EVENT_ERROR);
+        if (n == 2)
+            assert_int_equal(h->error, ERR_INVALID);
+    }
+    rig_deinit(&rig);
+}
+
 /* Whose calls are of this form. */
 static struct job *calling_job(const char *pattern, uint64_t seed)
 {
@@ -451,6 +470,7 @@ int main(void)
             a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather),
         cmocka_unit_test(preempted_it_says_the_same),
         cmocka_unit_test(a_vocabulary_that_cannot_go_on_is_an_error),
+        cmocka_unit_test(ends_in_the_way_of_a_form_are_the_requests_fault),
         cmocka_unit_test(who_must_call_calls_once_and_ends),
         cmocka_unit_test(who_must_call_may_think_before_it),
         cmocka_unit_test(who_may_call_is_held_only_while_it_calls),
