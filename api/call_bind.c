@@ -23,6 +23,7 @@ int call_bind(struct job *job, const struct dialect *d,
               const struct chat_request *r, struct err *err)
 {
     const bool must = call_bind_must(r), strict = any_strict(r);
+    const bool form = r->grammar != NULL; /* a call half said would be text */
     const bool named = must && r->tool_choice == TOOL_CHOICE_NAMED;
     const struct call_options o = {
         .only = named ? r->tool_name : NULL,
@@ -32,7 +33,7 @@ int call_bind(struct job *job, const struct dialect *d,
     };
     struct grammar *g;
     if (r->tools == NULL ||
-        !(must || strict || o.single || r->listed_tools != r->tools))
+        !(must || strict || form || o.single || r->listed_tools != r->tools))
         return 0;
     if (!must && !d->calls)
         return strict ? err_field(err, "tools",
@@ -52,7 +53,7 @@ int call_bind(struct job *job, const struct dialect *d,
     job->call_grammar = g;
     job->call_start = d->call_start;
     job->call_end = d->call_end;
-    job->single_block = must || o.single;
+    job->single_block = must || form || o.single;
     job->must_call = must;
     return 0;
 }

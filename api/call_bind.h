@@ -3,9 +3,10 @@
  * `required` and a named function: the reply is a call of an allowed function,
  * after a thought perhaps; a named one is called once.  Otherwise the model
  * calls if it wants to, and its calls are held to the tools where the request
- * asks for that: some tool is strict, allowed_tools lists some, or
- * parallel_tool_calls is false.  A call that must come wins over a form that
- * the answer is bound to.
+ * asks for that: some tool is strict, allowed_tools lists some,
+ * parallel_tool_calls is false, or the answer is bound to a form, which neither
+ * a call that is none nor prose behind one would have.  A call that must come
+ * wins over that form.
  *
  * A vocabulary without the markers as tokens is written to in text: a forced
  * call is then a form of the answer, and calls that may come cannot be held,

@@ -396,5 +396,5 @@ void chat_request_deinit(struct chat_request *r)
 bool chat_request_reads_calls(const struct chat_request *r)
 {
     return r->tool_choice != TOOL_CHOICE_NONE &&
-           (r->tools != NULL || r->has_past_calls);
+           (r->tools != NULL || (r->has_past_calls && r->grammar == NULL));
 }

@@ -72,7 +72,8 @@ int chat_request_read(struct chat_request *r, const json_t *body,
                       uint32_t n_vocab, size_t arena_limit, struct err *err);
 void chat_request_deinit(struct chat_request *r);
 
-/* Call blocks of the reply are to be read as calls. */
+/* Call blocks of the reply are to be read as calls: where there are tools, or
+ * were and no form is asked of the answer. */
 bool chat_request_reads_calls(const struct chat_request *r);
 
 #endif

@@ -311,8 +311,7 @@ static void bind_chat(struct job *job, const struct dialect *d,
 {
     if (r->grammar != NULL)
         job->grammar = grammar_ref(r->grammar);
-    if (d->calls &&
-        (r->grammar != NULL ? r->tools != NULL : chat_request_reads_calls(r)))
+    if (d->calls && chat_request_reads_calls(r))
         job->call_start = d->call_start;
 }
 

@@ -158,6 +158,34 @@ def test_a_model_with_tools_may_call_instead(demo):
                        guided_choice=["sun", "rain"])) in ("sun", "rain")
 
 
+@pytest.mark.parametrize("bias", [{}, {"7": 100}])  # <|im_end|>
+def test_a_call_that_is_begun_is_a_call(demo, bias):
+    """However hot it is: a form was asked for, so a block that is no call, or
+    prose behind one, would be an answer without that form."""
+    tools = [{"type": "function", "function": {"name": "get_weather"}}]
+    ask = [{"role": "user", "content": "What is the weather in Paris and Rome?"}]
+    for seed in range(8):
+        reply = say(demo, messages=ask, tools=tools, guided_choice=["A", "B"],
+                    n=4, temperature=2, seed=seed, logit_bias=bias)
+        for choice in reply["choices"]:
+            m, how = choice["message"], choice["finish_reason"]
+            assert m["content"] in ("A", "B") if how == "stop" else \
+                m["content"] is None, m
+            for call in (m.get("tool_calls") or []) if how != "length" else []:
+                assert isinstance(json.loads(call["function"]["arguments"]), dict)
+
+
+def test_stop_ids_in_the_way_of_a_form_are_named(demo):
+    body = {"messages": ASK, "guided_regex": "[0-9]", "temperature": 2}
+    digits = demo.post("/tokenize", {"content": "0123456789",
+                                     "add_special": False}).json()["tokens"]
+    assert len(digits) == 10
+    r = demo.post("/v1/chat/completions", {**body, "stop_token_ids": digits})
+    assert r.status_code == 400, r.text
+    assert "stop_token_ids" in r.json()["error"]["message"]
+    assert text_of(say(demo, **body, stop_token_ids=digits[1:])) == "0"
+
+
 def test_a_thought_comes_first_and_is_free(demo):
     ask = [{"role": "system", "content": "Think first."},
            {"role": "user", "content": "What is 25 + 17?"}]

@@ -93,6 +93,14 @@ TEST(a_choice_is_a_grammar_of_calls)
            true, true, "[a()]", "[a(), b()]");
 }
 
+TEST(beside_a_form_of_the_answer_calls_are_held)
+{
+    UNUSED_STATE;
+    expect(TOOLS ",\"guided_regex\":\"x\"", false, true, "[a(), b()]", "[c()]");
+    expect(TOOLS ",\"guided_regex\":\"x\",\"tool_choice\":\"none\"", false,
+           false, NULL, NULL);
+}
+
 TEST(without_markers_a_call_that_must_come_is_an_answer)
 {
     UNUSED_STATE;
@@ -120,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_choice_is_a_grammar_of_calls),
+        cmocka_unit_test(beside_a_form_of_the_answer_calls_are_held),
         cmocka_unit_test(without_markers_a_call_that_must_come_is_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,6 +347,30 @@ TEST(messages_are_normalised)
     chat_request_deinit(&r);
 }
 
+TEST(past_calls_alone_do_not_make_a_call_of_an_answer_in_a_form)
+{
+    UNUSED_STATE;
+    static const char *const forms[] = {
+        "\"n\":1", "\"guided_regex\":\"x\"",
+        "\"guided_regex\":\"x\",\"tools\":[" TOOL("f") "]"};
+    for (int i = 0; i < 3; i++) {
+        struct chat_request r;
+        char body[512];
+        struct err err = {0};
+        snprintf(body, sizeof body,
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                 "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\","
+                 "\"type\":\"function\",\"function\":{\"name\":\"f\","
+                 "\"arguments\":\"{}\"}}]},{\"role\":\"tool\","
+                 "\"content\":\"b\",\"tool_call_id\":\"c\"}],%s}",
+                 forms[i]);
+        if (chat_request_parse(&r, body, strlen(body), 10, 0, &err) != 0)
+            fail_msg("%s", err.text);
+        assert_int_equal(chat_request_reads_calls(&r), i != 1);
+        chat_request_deinit(&r);
+    }
+}
+
 TEST(tool_choice_decides_which_tools_are_in_play)
 {
     UNUSED_STATE;
@@ -520,6 +544,8 @@ int main(void)
         cmocka_unit_test(unknown_and_ignored_fields_pass),
         cmocka_unit_test(sampling_fields_arrive),
         cmocka_unit_test(messages_are_normalised),
+        cmocka_unit_test(
+            past_calls_alone_do_not_make_a_call_of_an_answer_in_a_form),
         cmocka_unit_test(tool_choice_decides_which_tools_are_in_play),
         cmocka_unit_test(thinking_switches_become_template_variables),
         cmocka_unit_test(
