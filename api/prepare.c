@@ -399,7 +399,9 @@ int prepare_chat(struct job **out, struct speech_options *speech,
         rc = make_job(&job, m, o, f, "messages", ids, n, reply_of(f, o), err);
     if (rc == 0) {
         dialect_init(&dialect, m->tokenizer);
-        const struct chat_opening opening = chat_opening_of(&text, r);
+        struct chat_opening opening = chat_opening_of(&text, r);
+        if (job->n_prompt < n && f->truncate_right)
+            opening = (struct chat_opening){0}; /* what it left open is gone */
         rc = set_chat(job, speech, &dialect, r, &opening, err);
     }
     if (rc == 0)

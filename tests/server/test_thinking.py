@@ -342,3 +342,13 @@ def test_a_new_turn_is_there_for_who_asks_for_it(demo):
         prompt = demo.post("/apply-template",
                            {"messages": messages, **fields}).json()["prompt"]
         assert prompt.endswith("I am<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_prompt_cut_at_its_end_opens_nothing(with_template):
+    """What the template left open went with the end of the prompt."""
+    d = with_template("<think>")
+    cut = {"truncate_prompt_tokens": 6, "max_tokens": 8, "n": 2}
+    left = ask(d, **cut)["choices"][0]["message"]
+    right = ask(d, **cut, truncation_side="right")["choices"][0]["message"]
+    assert left["reasoning_content"] and not left["content"]
+    assert right["content"] and "reasoning_content" not in right
