@@ -129,7 +129,7 @@ static int read_best_of(struct completion_request *r, const json_t *body,
 }
 
 /* Where the request is silent the reply has 16 tokens. */
-static int settle_length(struct completion_request *r, struct err *err)
+static void settle_length(struct completion_request *r)
 {
     struct sampling_fields *f = &r->sampling;
     const unsigned given = SAMPLING_MAX_TOKENS | SAMPLING_UNLIMITED;
@@ -137,12 +137,6 @@ static int settle_length(struct completion_request *r, struct err *err)
         f->max_tokens = COMPLETION_MAX_TOKENS_DEFAULT > f->min_tokens
                             ? COMPLETION_MAX_TOKENS_DEFAULT
                             : f->min_tokens;
-    if ((f->has & SAMPLING_MAX_TOKENS) && f->max_tokens == 0 && !r->echo &&
-        !(f->has & SAMPLING_PROMPT_LOGPROBS))
-        return err_field(err, "max_tokens",
-                         "max_tokens may be 0 only together with echo or "
-                         "prompt_logprobs");
-    return 0;
 }
 
 static int read_model(struct completion_request *r, const json_t *body,
@@ -185,7 +179,7 @@ static int read_body(struct completion_request *r, const json_t *body,
     if (rc == 0)
         rc = constraint_parse(&r->grammar, body, err);
     if (rc == 0)
-        rc = settle_length(r, err);
+        settle_length(r);
     if (rc < 0)
         return rc;
     if (r->n_prompts * r->best_of > CHOICES_MAX)

@@ -77,10 +77,17 @@ static bool has_prompt_to_score(const struct sequence *seq)
     return seq->job->want_prompt_logprobs && seq->n_scored < seq->job->n_prompt;
 }
 
+/* The prompt is computed, for its states or for whoever begins so next, and
+ * nothing is predicted. */
+static bool only_fills(const struct job *job)
+{
+    return job->max_tokens == 0 && !job->want_prompt_logprobs;
+}
+
 void sequence_aim(struct sequence *seq)
 {
     const struct job *job = seq->job;
-    if (capture_wants(&job->want)) {
+    if (only_fills(job)) {
         seq->sched.n_tokens = seq->sched.first_row = job->n_prompt;
         return;
     }
@@ -116,5 +123,5 @@ bool sequence_is_empty(const struct sequence *seq, uint32_t n_computed)
 {
     const struct job *job = seq->job;
     return job->max_tokens == 0 && !has_prompt_to_score(seq) &&
-           (!capture_wants(&job->want) || n_computed >= job->n_prompt);
+           (!only_fills(job) || n_computed >= job->n_prompt);
 }

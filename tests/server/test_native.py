@@ -135,3 +135,19 @@ def test_timings_on_openai_endpoints(demo):
         assert "timings" in chunks[-1]
         between = ["timings" in c for c in chunks[1:-1]]
         assert all(b == ("timings_per_token" in extra) for b in between)
+
+
+def test_no_tokens_are_the_prompt_alone(demo):
+    """n_predict 0 is how llama-server's users warm its cache."""
+    prompt = "Nobody has said this to it before. " * 20
+    r = post(demo, {"prompt": prompt, "n_predict": 0}).json()
+    assert (r["content"], r["stop_type"], r["tokens_predicted"]) == \
+        ("", "limit", 0)
+    n = len(ids_of(demo, prompt))
+    assert r["timings"]["prompt_n"] == n
+    again = httpx.post(demo.url + "/v1/completions", timeout=60, json={
+        "prompt": prompt, "max_tokens": 0, "n": 2}).json()
+    assert [c["text"] for c in again["choices"]] == ["", ""]
+    assert again["usage"]["completion_tokens"] == 0
+    assert again["usage"]["prompt_tokens_details"]["cached_tokens"] > n - 64
+    assert stream(demo, {"prompt": prompt, "n_predict": 0})[-1]["content"] == ""
