@@ -28,7 +28,8 @@ PEERS = {
               ("tools/server/tests/", "models/templates/")),
     "vllm": ("vllm", "vllm-0.33.0.tar.gz",
              "f4c33c2503d52bb411146afa9618a4f48bed68912f617e6803ac8d76e4c74112",
-             "vllm-0.33.0/", ("tests/entrypoints/openai/",)),
+             "vllm-0.33.0/", ("tests/entrypoints/openai/", "tests/entrypoints/conftest.py",
+                       "tests/entrypoints/__init__.py", "tests/__init__.py")),
 }
 
 

@@ -135,7 +135,8 @@ def read_list():
     return run, fail
 
 
-def pytest_configure(config):
+def stand_in():
+    """Before pytest reads their conftest files."""
     sys.meta_path.append(HollowFinder())
     utils = types.ModuleType("tests.utils")
     utils.RemoteOpenAIServer = RemoteOpenAIServer
@@ -145,6 +146,9 @@ def pytest_configure(config):
     sys.modules["tests.utils"] = utils
     import vllm.tokenizers
     vllm.tokenizers.get_tokenizer = get_tokenizer
+
+
+stand_in()
 
 
 def pytest_collection_modifyitems(items):
