@@ -43,7 +43,8 @@ obj          = $(patsubst %.c,$(B)/%.o,$(1))
 .DEFAULT_GOAL := all
 .PHONY: all run test unit cross cross-programs system lint format format-check fuzz \
         fuzz-replay bench bench-programs bench-quality bench-serving bench-clean docker \
-        clean help packages test-packages test-programs install
+        clean help packages test-packages test-programs \
+        test-schemathesis test-clients install
 .SECONDARY:
 
 all: build/lfmd ## build build/lfmd
@@ -80,6 +81,18 @@ $(B)/tests/kernels/%.o:      CFLAGS += -fno-tree-vectorize
 endif
 $(B)/server/main.o:          CFLAGS += -DLFMD_VERSION='"$(VERSION)"'
 
+# The document of /openapi.json as a C array.
+openapi     := $(B)/api/openapi_data
+$(openapi).c: api/openapi.json Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "api/openapi.h"'; echo 'const char openapi_json[] = {'; \
+	    sed 's/^ *//; s/@VERSION@/$(VERSION)/' $< | tr -d '\n' | od -An -v -tx1 | \
+	    sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; \
+	    echo 'const size_t openapi_n = sizeof openapi_json;'; } >$@.new
+	@mv $@.new $@
+$(openapi).o: $(openapi).c
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "cc $<"
@@ -87,7 +100,7 @@ $(B)/%.o: %.c
 
 $(B)/libmodel.a:  $(call obj,$(src_model))
 $(B)/libserver.a: $(call obj,$(src_server))
-$(B)/libapi.a:    $(call obj,$(src_api))
+$(B)/libapi.a:    $(call obj,$(src_api)) $(openapi).o
 $(B)/libconfig.a: $(call obj,$(src_config))
 $(B)/libtest.a:   $(call obj,$(src_testlib))
 $(B)/lib%.a:
@@ -175,6 +188,19 @@ system: build/venv/ready $(B)/lfmd $(demo_server) ## tests from outside, over so
 	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
 	    $(V)/pytest -q --timeout=300 -p no:cacheprovider tests/server tests/deploy
 
+CASES ?= 100
+test-schemathesis: build/venv/ready $(B)/lfmd ## CASES random requests for each operation of /openapi.json
+	LFMD_BINARY=$(abspath $(B)/lfmd) $(V)/python tests/tools/schemathesis_run.py $(CASES)
+
+build/venv-clients/ready: tests/clients/requirements.txt
+	python3 -m venv build/venv-clients
+	build/venv-clients/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+test-clients: build/venv-clients/ready $(B)/lfmd ## what people use to talk to it
+	LFMD_BINARY=$(abspath $(B)/lfmd) LFMD_BUILD=$(abspath $(B)) \
+	    build/venv-clients/bin/pytest -q --timeout=300 -p no:cacheprovider tests/clients
+
 lint: build/venv/ready format-check ## layers, sizes, charters, formatting
 	@python3 tests/lint/check.py
 format-check: build/venv/ready
@@ -185,12 +211,12 @@ format: build/venv/ready ## rewrite the layout of every C file
 	$(V)/clang-format -i $(laid_out)
 
 FUZZ_SECONDS ?= 60
-fuzz: ## fuzz every parser for FUZZ_SECONDS each (needs clang)
+fuzz: $(openapi).c ## fuzz every parser for FUZZ_SECONDS each (needs clang)
 	@mkdir -p build/fuzz
 	@for t in $(fuzz); do \
 	    $(CLANG) -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -I. -mavx2 -mfma -mf16c \
 	        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	        tests/fuzz/fuzz_$$t.c $(src_api) $(src_server) $(src_model) \
+	        tests/fuzz/fuzz_$$t.c $(src_api) $(openapi).c $(src_server) $(src_model) \
 	        $(src_testlib) -o build/fuzz/$$t $(LIBS) -lcmocka -pthread && \
 	    mkdir -p build/fuzz/corpus-$$t && \
 	    build/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 \

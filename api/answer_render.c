@@ -13,9 +13,11 @@ void answer_open(struct writer *w, const struct answer *a, const char *object)
 
 void answer_usage(struct writer *w, const struct answer *a)
 {
-    int64_t n_completion = 0;
-    for (uint32_t i = 0; i < a->n_choices; i++)
+    int64_t n_completion = 0, n_thought = 0;
+    for (uint32_t i = 0; i < a->n_choices; i++) {
         n_completion += a->choices[i].n_completion;
+        n_thought += a->choices[i].n_thought;
+    }
     writer_key(w, "usage");
     writer_object(w);
     writer_key_int(w, "prompt_tokens", a->n_prompt);
@@ -24,6 +26,10 @@ void answer_usage(struct writer *w, const struct answer *a)
     writer_key(w, "prompt_tokens_details");
     writer_object(w);
     writer_key_int(w, "cached_tokens", a->n_cached);
+    writer_end_object(w);
+    writer_key(w, "completion_tokens_details");
+    writer_object(w);
+    writer_key_int(w, "reasoning_tokens", n_thought);
     writer_end_object(w);
     writer_end_object(w);
 }
@@ -74,11 +80,14 @@ void answer_chunk_usage(struct writer *w, const struct answer *a,
 void answer_finish(struct writer *w, const struct choice *c)
 {
     const char *reason = c->finish == FINISH_LENGTH ? "length"
+                         : c->finish == FINISH_LOOP ? "repetition"
                          : c->parts.n_calls > 0     ? "tool_calls"
                                                     : "stop";
     writer_key_string(w, "finish_reason", reason);
     writer_key(w, "stop_reason");
-    if (c->stop_string != NULL)
+    if (c->finish == FINISH_LOOP) /* vLLM's words, for its field */
+        writer_string(w, "repetition_detected");
+    else if (c->stop_string != NULL)
         writer_string(w, c->stop_string);
     else if (c->stop_token != TOKEN_NONE)
         writer_int(w, c->stop_token);
@@ -130,6 +139,22 @@ void answer_usage_chunk(struct writer *w, const struct answer *a,
     answer_usage(w, a);
     answer_timings(w, &a->choices[0]);
     writer_end_object(w);
+}
+
+void answer_prompt_logprobs(struct writer *w, const struct answer *a,
+                            const struct choice *c)
+{
+    const struct buf *list = &c->first->prompt_logprobs;
+    if (!a->want_prompt_logprobs) {
+        writer_key_null(w, "prompt_logprobs");
+        return;
+    }
+    writer_key(w, "prompt_logprobs");
+    writer_array(w);
+    writer_null(w); /* nothing predicts the first token */
+    if (list->len > 0)
+        writer_raw(w, list->data, list->len);
+    writer_end_array(w);
 }
 
 void answer_prompt_ids(struct writer *w, const struct choice *c)

@@ -36,6 +36,11 @@ void answer_news(struct writer *w, const char *key, const struct parts *p,
 void answer_usage_chunk(struct writer *w, const struct answer *a,
                         const char *object);
 
+/* "prompt_logprobs": null, or vLLM's [null, {"7": {"logprob", "rank",
+ * "decoded_token"}, ...}, ...], one a token. */
+void answer_prompt_logprobs(struct writer *w, const struct answer *a,
+                            const struct choice *c);
+
 /* "prompt_token_ids": [1, 2, 3] */
 void answer_prompt_ids(struct writer *w, const struct choice *c);
 

@@ -2,16 +2,22 @@
 #include "api/api.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "api/api_state.h"
+#include "api/embeddings.h"
 #include "api/error.h"
 #include "api/form.h"
+#include "api/messages_error.h"
 #include "api/replay.h"
+#include "api/reply.h"
 #include "api/turn.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
+#include "model/base/hash.h"
 
 #define TICK_MS 1000u
+#define KEY_SEED 2u /* of tenants; see SALT_SEED */
 
 static void chat(struct exchange *ex, void *user)
 {
@@ -28,6 +34,16 @@ static void native(struct exchange *ex, void *user)
     turn_begin(user, ex, &form_native);
 }
 
+static void responses(struct exchange *ex, void *user)
+{
+    turn_begin(user, ex, &form_responses);
+}
+
+static void messages(struct exchange *ex, void *user)
+{
+    turn_begin(user, ex, &form_messages);
+}
+
 /* Probes need no key and are answered to the end; the short names are what
  * llama-server's clients use. */
 #define PROBE (ROUTE_PUBLIC | ROUTE_DRAINING | ROUTE_QUIET)
@@ -38,12 +54,33 @@ static const struct route routes[] = {
     {"POST", "/v1/completions", completions, 0},
     {"POST", "/completions", completions, 0},
     {"POST", "/completion", native, 0},
+    {"POST", "/v1/responses", responses, 0},
+    {"POST", "/responses", responses, 0},
+    {"POST", "/v1/responses/input_tokens", api_count_responses, 0},
+    {"POST", "/responses/input_tokens", api_count_responses, 0},
+    {"GET", "/v1/responses/*", api_no_response, 0},
+    {"DELETE", "/v1/responses/*", api_no_response, 0},
+    {"POST", "/v1/messages", messages, 0},
+    {"POST", "/v1/messages/count_tokens", api_count_messages, 0},
+    {"POST", "/v1/embeddings", api_embeddings, 0},
+    {"POST", "/embeddings", api_embeddings, 0},
     {"GET", "/v1/models", api_models, 0},
     {"GET", "/models", api_models, 0},
     {"GET", "/v1/models/*", api_model, 0},
     {"POST", "/tokenize", api_tokenize, 0},
     {"POST", "/detokenize", api_detokenize, 0},
+    {"POST", "/v1/tokenize", api_tokenize, 0},
+    {"POST", "/v1/detokenize", api_detokenize, 0},
     {"POST", "/apply-template", api_apply_template, 0},
+    {"POST", "/v1/chat/completions/render", api_render_chat, 0},
+    {"POST", "/v1/completions/render", api_render_completion, 0},
+    {"POST", "/v1/chat/completions/input_tokens", api_count_chat, 0},
+    {"POST", "/chat/completions/input_tokens", api_count_chat, 0},
+    {"GET", "/tokenizer_info", api_tokenizer_info, 0},
+    {"GET", "/props", api_props, 0},
+    {"GET", "/slots", api_slots, 0},
+    {"GET", "/load", api_load, 0},
+    {"GET", "/openapi.json", api_openapi, ROUTE_PUBLIC | ROUTE_DRAINING},
     {"GET", "/version", api_version, ROUTE_PUBLIC},
     {"GET", "/health", api_health, PROBE},
     {"GET", "/v1/health", api_health, PROBE},
@@ -64,6 +101,7 @@ static void tick(void *user)
 {
     struct api *api = user;
     turn_ping_all(api);
+    embeddings_go_on_all(api);
     loop_timer_again(api->ticks, TICK_MS);
 }
 
@@ -79,6 +117,7 @@ int api_new(struct api **out, struct loop *loop,
     api->version = version;
     api->started_s = clock_unix_s();
     list_init(&api->turns);
+    list_init(&api->embeddings);
     int rc = auth_new(&api->auth, options->api_key, options->api_key_file, err);
     if (rc == 0)
         rc = replay_new(&api->replay, REPLAY_REPLIES, REPLAY_BYTES, err);
@@ -105,25 +144,76 @@ void api_free(struct api *api)
     mem_free(api);
 }
 
+/* application/json or anything "+json", whatever the parameters.  A type that
+ * a page of another origin can send without asking (text/plain, a form) is
+ * none, so no web site drives a server on its reader's machine. */
+static bool is_json(const char *type)
+{
+    size_t n = strcspn(type, ";");
+    while (n > 0 && (type[n - 1] == ' ' || type[n - 1] == '\t'))
+        n--;
+    return (n == 16 && strncasecmp(type, "application/json", n) == 0) ||
+           (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);
+}
+
+/* Whoever asks there reads errors in Anthropic's words, whatever finds them. */
+static bool is_anthropic(const char *path)
+{
+    static const char root[] = "/v1/messages";
+    const size_t n = sizeof root - 1;
+    return path != NULL && strncmp(path, root, n) == 0 &&
+           (path[n] == '\0' || path[n] == '/' || path[n] == '?');
+}
+
+void api_error_body(void *user, const char *path, int status,
+                    const char *message, struct buf *out)
+{
+    (void)user;
+    if (is_anthropic(path))
+        messages_error_write_status(out, status, message);
+    else
+        error_write_status(out, status, message);
+}
+
+static void refuse(struct exchange *ex, int status, const char *message)
+{
+    struct buf body = {0};
+    api_error_body(NULL, exchange_path(ex), status, message, &body);
+    reply_json(ex, status, &body);
+}
+
 void api_gate(struct exchange *ex, void *user)
 {
     const struct api *api = user;
+    const bool anthropic = is_anthropic(exchange_path(ex));
     struct err err = {0};
+    if (anthropic) /* the name that Anthropic's clients look for */
+        (void)exchange_add_header(ex, "request-id", exchange_request_id(ex));
     if (exchange_flags(ex) & ROUTE_PUBLIC)
         return;
     int rc = auth_check(api->auth, exchange_header(ex, "Authorization"),
                         exchange_header(ex, "X-Api-Key"), &err);
     if (rc == 0)
         rc = api_check_serving(api, &err);
+    const char *type = exchange_header(ex, "Content-Type");
     if (rc != 0)
-        error_reply(ex, &err);
+        error_reply_as(ex, &err, 0, anthropic ? messages_error_write : NULL);
+    else if (type != NULL && strcmp(exchange_method(ex), "POST") == 0 &&
+             !is_json(type))
+        refuse(ex, 415,
+               "the body must be JSON: send "
+               "\"Content-Type: application/json\"");
 }
 
-void api_error_body(void *user, int status, const char *message,
-                    struct buf *out)
+/* Clients with keys of their own do not learn from the time to the first token
+ * what others have asked. */
+uint64_t api_tenant(const struct api *api, const struct exchange *ex)
 {
-    (void)user;
-    error_write_status(out, status, message);
+    if (!auth_required(api->auth))
+        return 0;
+    const char *key = auth_presented(exchange_header(ex, "Authorization"),
+                                     exchange_header(ex, "X-Api-Key"));
+    return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
 }
 
 int api_check_serving(const struct api *api, struct err *err)
@@ -161,11 +251,13 @@ void api_drain(struct api *api)
 
 bool api_idle(const struct api *api)
 {
-    return list_empty(&api->turns) && api->n_tasks == 0;
+    return list_empty(&api->turns) && list_empty(&api->embeddings) &&
+           api->n_tasks == 0;
 }
 
 void api_cut(struct api *api)
 {
     api->phase = API_DRAINING;
     turn_cut_all(api);
+    embeddings_cut_all(api);
 }

@@ -30,8 +30,8 @@ void api_free(struct api *api); /* no call may be in flight; NULL is fine */
  * that HTTP itself finds.  `user` is the api. */
 const struct route *api_routes(size_t *n);
 void api_gate(struct exchange *ex, void *user);
-void api_error_body(void *user, int status, const char *message,
-                    struct buf *out);
+void api_error_body(void *user, const char *path, int status,
+                    const char *message, struct buf *out);
 
 /* How much of the model is in memory, 0..1, for /health. */
 void api_progress(struct api *api, double progress);

@@ -27,6 +27,7 @@ struct api {
     double progress;
     int64_t started_s;        /* wall clock: "created" of the model */
     struct list turns;        /* of struct turn */
+    struct list embeddings;   /* of struct embed */
     uint32_t n_tasks;         /* tokenize and the like, in the pool */
     struct loop_timer *ticks; /* owned; pings silent streams */
 };
@@ -34,12 +35,28 @@ struct api {
 /* 0, or -ERR_UNAVAILABLE with the reason. */
 int api_check_serving(const struct api *api, struct err *err);
 
+/* Whose request it is: a hash of the key it presents, 0 where none is wanted.
+ * Only in the handler. */
+uint64_t api_tenant(const struct api *api, const struct exchange *ex);
+
 /* The handlers, one endpoint each. */
 void api_models(struct exchange *ex, void *user);
 void api_model(struct exchange *ex, void *user);
+void api_embeddings(struct exchange *ex, void *user);
 void api_tokenize(struct exchange *ex, void *user);
 void api_detokenize(struct exchange *ex, void *user);
 void api_apply_template(struct exchange *ex, void *user);
+void api_count_responses(struct exchange *ex, void *user);
+void api_render_chat(struct exchange *ex, void *user);
+void api_render_completion(struct exchange *ex, void *user);
+void api_count_chat(struct exchange *ex, void *user);
+void api_count_messages(struct exchange *ex, void *user);
+void api_tokenizer_info(struct exchange *ex, void *user);
+void api_props(struct exchange *ex, void *user);
+void api_slots(struct exchange *ex, void *user);
+void api_load(struct exchange *ex, void *user);
+void api_openapi(struct exchange *ex, void *user);
+void api_no_response(struct exchange *ex, void *user);
 void api_health(struct exchange *ex, void *user);
 void api_live(struct exchange *ex, void *user);
 void api_metrics(struct exchange *ex, void *user);

@@ -60,9 +60,12 @@ static int append_part(struct buf *b, const json_t *part, size_t i,
                        const char *path, struct err *err)
 {
     char full[PATH_BYTES], text[64];
-    const char *type = json_string_value(json_object_get(part, "type"));
+    const char *type = NULL;
     const json_t *v = part;
     if (json_is_object(part)) {
+        snprintf(full, sizeof full, "%s.content[%zu]", path, i);
+        if (json_get_string(part, "type", &type, full, err) < 0)
+            return -ERR_INVALID;
         if (type == NULL ||
             (strcmp(type, "text") != 0 && strcmp(type, "input_text") != 0 &&
              strcmp(type, "output_text") != 0 &&
@@ -94,10 +97,10 @@ static int normalise_content(json_t *to, const json_t *message,
     struct buf b = {0};
     snprintf(full, sizeof full, "%s.content", path);
     if (v == NULL || json_is_null(v)) {
-        if (strcmp(role, "assistant") != 0)
+        if (strcmp(role, "assistant") != 0 && strcmp(role, "tool") != 0)
             return err_field(err, full,
                              "%s is missing, but only an assistant "
-                             "message may have none",
+                             "message and a tool's may have none",
                              full);
     } else if (json_is_string(v)) {
         buf_put(&b, json_string_value(v), json_string_length(v));
@@ -125,11 +128,12 @@ static int normalise_thoughts(json_t *to, const json_t *message,
     static const char *const names[] = {"thinking", "reasoning",
                                         "reasoning_content"};
     const char *found = NULL, *s;
+    size_t n;
     for (size_t i = 0; i < 3; i++) {
-        int rc = json_get_string(message, names[i], &s, path, err);
+        int rc = json_get_text(message, names[i], &s, &n, path, err);
         if (rc < 0)
             return rc;
-        if (rc > 0 && *s != '\0')
+        if (rc > 0 && n > 0)
             found = names[i];
     }
     if (found == NULL)

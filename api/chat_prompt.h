@@ -4,6 +4,8 @@
  * Where a template has no branch for past tool calls, they are written into
  * the message's content the way the model itself writes them.  A past reply
  * that is known word for word (replay_prompt.h) is rendered in its own words.
+ * A message that is continued is left open (chat_continue.h), and a reply that
+ * must not think finds its thought closed.
  *
  * Pool thread; the template is const, the request is not changed. */
 #ifndef LFMD_API_CHAT_PROMPT_H

@@ -122,8 +122,10 @@ void chat_render_delta(struct buf *out, const struct answer *a,
     chunk_open(&w, out, a, c);
     writer_key(&w, "delta");
     writer_object(&w);
-    if (parts_have_news_of(&c->parts, PART_REASONING))
+    if (parts_have_news_of(&c->parts, PART_REASONING)) {
         answer_news(&w, "reasoning_content", &c->parts, PART_REASONING);
+        answer_news(&w, "reasoning", &c->parts, PART_REASONING);
+    }
     if (parts_have_news_of(&c->parts, PART_TEXT))
         answer_news(&w, "content", &c->parts, PART_TEXT);
     if (parts_have_news_of(&c->parts, PART_CALL))
@@ -162,8 +164,10 @@ static void whole_choice(struct writer *w, const struct answer *a,
     else
         answer_parts(w, "content", &c->parts, PART_TEXT);
     writer_key_null(w, "refusal");
-    if (parts_have(&c->parts, PART_REASONING))
+    if (parts_have(&c->parts, PART_REASONING)) {
         answer_parts(w, "reasoning_content", &c->parts, PART_REASONING);
+        answer_parts(w, "reasoning", &c->parts, PART_REASONING);
+    }
     if (c->parts.n_calls > 0)
         put_calls(w, &c->parts);
     writer_end_object(w);
@@ -171,6 +175,8 @@ static void whole_choice(struct writer *w, const struct answer *a,
     answer_finish(w, c);
     if (a->return_ids)
         answer_list(w, "token_ids", &c->ids);
+    else
+        writer_key_null(w, "token_ids");
     writer_end_object(w);
 }
 
@@ -186,6 +192,9 @@ void chat_render_whole(struct buf *out, const struct answer *a)
     writer_end_array(&w);
     if (a->return_ids)
         answer_prompt_ids(&w, &a->choices[0]);
+    else
+        writer_key_null(&w, "prompt_token_ids");
+    answer_prompt_logprobs(&w, a, &a->choices[0]);
     answer_usage(&w, a);
     answer_timings(&w, &a->choices[0]);
     writer_end_object(&w);

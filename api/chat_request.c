@@ -29,7 +29,9 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
 {
     char full[128], text[64];
     const char *s;
+    size_t n;
     json_t *function, *parameters;
+    bool strict;
     if (!json_is_object(tool))
         return err_field(err, path, "%s must be an object, not %s", path,
                          json_describe(tool, text));
@@ -53,9 +55,11 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
                          TOOL_NAME_BYTES_MAX);
     }
     if (rc >= 0)
-        rc = json_get_string(function, "description", &s, full, err);
+        rc = json_get_text(function, "description", &s, &n, full, err);
     if (rc >= 0)
         rc = json_get_object(function, "parameters", &parameters, full, err);
+    if (rc >= 0)
+        rc = json_get_bool(function, "strict", &strict, full, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -79,8 +83,10 @@ static int read_tools(struct chat_request *r, const json_t *body,
         if (rc != 0)
             return rc;
     }
-    if (n > 0)
+    if (n > 0) {
         r->tools = json_incref(tools);
+        r->listed_tools = json_incref(tools);
+    }
     return 0;
 }
 
@@ -165,7 +171,11 @@ static int read_tool_choice(struct chat_request *r, const json_t *body,
     if (v == NULL || json_is_null(v))
         return 0;
     if (json_is_string(v)) {
-        const char *s = json_string_value(v);
+        const char *s;
+        rc = json_get_string(body, "tool_choice", &s, "", err);
+        if (rc < 0)
+            return rc;
+        rc = 0;
         if (strcmp(s, "none") == 0)
             r->tool_choice = TOOL_CHOICE_NONE;
         else if (strcmp(s, "required") == 0)
@@ -198,7 +208,6 @@ static int read_kwargs(struct chat_request *r, const json_t *body,
 {
     static const char at[] = "chat_template_kwargs";
     json_t *kwargs;
-    bool flag;
     char full[64];
     int rc = json_get_object(body, at, &kwargs, "", err);
     if (rc <= 0)
@@ -211,47 +220,8 @@ static int read_kwargs(struct chat_request *r, const json_t *body,
         return err_field(err, full, "%s cannot be set: the server sets %s",
                          full, reserved_kwargs[i]);
     }
-    rc = json_get_bool(kwargs, "enable_thinking", &flag, at, err);
-    if (rc < 0)
-        return rc;
     r->template_kwargs = json_copy_object(kwargs);
     return r->template_kwargs != NULL ? 0 : err_nomem(err, at);
-}
-
-static int set_kwarg(struct chat_request *r, const char *key, json_t *v,
-                     struct err *err)
-{
-    if (r->template_kwargs == NULL)
-        r->template_kwargs = json_object();
-    if (json_object_get(r->template_kwargs, key) != NULL) {
-        json_decref(v); /* the explicit one wins */
-        return 0;
-    }
-    return json_object_set_new(r->template_kwargs, key, v) == 0
-               ? 0
-               : err_nomem(err, "chat_template_kwargs");
-}
-
-static int read_effort(struct chat_request *r, const json_t *body,
-                       struct err *err)
-{
-    static const char *const levels[] = {"none", "minimal", "low", "medium",
-                                         "high", "xhigh",   "max"};
-    const char *effort;
-    int rc = json_get_string(body, "reasoning_effort", &effort, "", err);
-    if (rc <= 0)
-        return rc;
-    size_t i = 0;
-    while (i < 7 && strcmp(levels[i], effort) != 0)
-        i++;
-    if (i == 7)
-        return err_field(err, "reasoning_effort",
-                         "reasoning_effort must be "
-                         "none, minimal, low, medium, high, xhigh or max");
-    rc = set_kwarg(r, "reasoning_effort", json_string(effort), err);
-    if (rc == 0 && i == 0)
-        rc = set_kwarg(r, "enable_thinking", json_false(), err);
-    return rc;
 }
 
 static int read_logprobs(struct chat_request *r, const json_t *body,
@@ -271,24 +241,60 @@ static int read_logprobs(struct chat_request *r, const json_t *body,
     return 0;
 }
 
+static bool is_assistant(const json_t *message)
+{
+    const char *role = json_string_value(json_object_get(message, "role"));
+    return role != NULL && strcmp(role, "assistant") == 0;
+}
+
+/* An assistant's last message is continued unless the request says what else
+ * to do with it, as llama-server, Ollama and Anthropic do: a turn of the
+ * assistant's behind a turn of the assistant's is nothing a model has seen, and
+ * who sends one wants it finished. */
+static int read_continuation(struct chat_request *r, const json_t *body,
+                             struct err *err)
+{
+    static const char field[] = "continue_final_message";
+    const size_t n = json_array_size(r->messages);
+    const json_t *last = json_array_get(r->messages, n - 1);
+    const bool fits =
+        is_assistant(last) && json_object_get(last, "tool_calls") == NULL;
+    bool wanted = false;
+    r->add_generation_prompt = true;
+    const int opens = json_get_bool(body, "add_generation_prompt",
+                                    &r->add_generation_prompt, "", err);
+    if (opens < 0)
+        return opens;
+    const int rc = json_get_bool(body, field, &wanted, "", err);
+    if (rc < 0)
+        return rc;
+    if (wanted && opens > 0 && r->add_generation_prompt)
+        return err_field(err, field,
+                         "%s and add_generation_prompt cannot both be true",
+                         field);
+    if (wanted && !fits)
+        return err_field(err, field,
+                         "%s needs an assistant message without tool_calls at "
+                         "the end of messages",
+                         field);
+    r->continues = wanted || (fits && rc == 0 && opens == 0);
+    if (r->continues && n > 1 &&
+        is_assistant(json_array_get(r->messages, n - 2)))
+        return err_field(err, "messages",
+                         "messages ends with two assistant messages, but only "
+                         "one can be continued");
+    return 0;
+}
+
 static int read_switches(struct chat_request *r, const json_t *body,
                          struct err *err)
 {
-    bool continue_final = false;
     r->parallel_tool_calls = true;
-    r->add_generation_prompt = true;
     int rc = json_get_bool(body, "parallel_tool_calls", &r->parallel_tool_calls,
                            "", err);
     if (rc >= 0)
-        rc = json_get_bool(body, "add_generation_prompt",
-                           &r->add_generation_prompt, "", err);
-    if (rc >= 0)
-        rc = json_get_bool(body, "continue_final_message", &continue_final, "",
-                           err);
-    if (rc >= 0 && continue_final)
-        return err_field(err, "continue_final_message",
-                         "continue_final_message is not supported yet");
-    return rc < 0 ? rc : 0;
+        rc = json_get_bool(body, "echo", &r->echo, "", err);
+    return rc < 0 ? rc : read_continuation(r, body, err);
 }
 
 static int read_model(struct chat_request *r, const json_t *body,
@@ -343,7 +349,7 @@ static int read_body(struct chat_request *r, const json_t *body,
     if (rc == 0)
         rc = read_kwargs(r, body, err);
     if (rc == 0)
-        rc = read_effort(r, body, err);
+        rc = thinking_parse(&r->thinking, &r->template_kwargs, body, err);
     if (rc == 0 && r->tool_choice == TOOL_CHOICE_NONE) {
         json_decref(r->tools);
         r->tools = NULL;
@@ -351,21 +357,28 @@ static int read_body(struct chat_request *r, const json_t *body,
     return rc;
 }
 
+int chat_request_read(struct chat_request *r, const json_t *body,
+                      uint32_t n_vocab, size_t arena_limit, struct err *err)
+{
+    memset(r, 0, sizeof *r);
+    r->arena = arena_new(arena_limit);
+    int rc = r->arena != NULL ? read_body(r, body, n_vocab, err)
+                              : err_nomem(err, "the request");
+    if (rc != 0)
+        chat_request_deinit(r);
+    return rc;
+}
+
 int chat_request_parse(struct chat_request *r, const char *body, size_t n,
                        uint32_t n_vocab, size_t arena_limit, struct err *err)
 {
     json_t *root;
-    memset(r, 0, sizeof *r);
     int rc =
         json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
     if (rc != 0)
         return rc;
-    r->arena = arena_new(arena_limit);
-    rc = r->arena != NULL ? read_body(r, root, n_vocab, err)
-                          : err_nomem(err, "the request");
+    rc = chat_request_read(r, root, n_vocab, arena_limit, err);
     json_decref(root);
-    if (rc != 0)
-        chat_request_deinit(r);
     return rc;
 }
 
@@ -373,6 +386,7 @@ void chat_request_deinit(struct chat_request *r)
 {
     json_decref(r->messages);
     json_decref(r->tools);
+    json_decref(r->listed_tools);
     json_decref(r->template_kwargs);
     grammar_unref(r->grammar);
     arena_free(r->arena);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "api/sampling_fields.h"
+#include "api/thinking.h"
 #include "model/base/arena.h"
 #include "model/base/err.h"
 #include "model/base/json.h"
@@ -35,22 +36,28 @@ enum tool_choice {
 struct chat_request {
     struct arena *arena; /* owned: strings and arrays live in it */
     struct sampling_fields sampling;
-    const char *model; /* as the client wrote it, or NULL */
-    json_t *messages;  /* owned: array of objects, normalised, >= 1 */
-    json_t *tools;     /* owned: array, NULL when none are in play
-                          (absent, empty, or tool_choice "none");
-                          allowed_tools has already filtered it */
+    const char *model;    /* as the client wrote it, or NULL */
+    json_t *messages;     /* owned: array of objects, normalised, >= 1 */
+    json_t *tools;        /* owned: array, NULL when none are in play
+                             (absent, empty, or tool_choice "none");
+                             allowed_tools has already filtered it */
+    json_t *listed_tools; /* owned: all of the request, NULL when there are
+                             none; tools itself unless it was filtered */
     enum tool_choice tool_choice;
-    const char *tool_name;      /* TOOL_CHOICE_NAMED, else NULL */
-    bool parallel_tool_calls;   /* true when absent */
-    bool has_past_calls;        /* some message holds tool_calls */
-    struct replay *replay;      /* borrowed: past replies as the model wrote
-                                   them, or NULL; set by whoever has one */
-    uint64_t tenant;            /* of those replies */
-    json_t *template_kwargs;    /* owned: object or NULL; reasoning_effort is in
-                                   it already */
-    struct grammar *grammar;    /* owned: what the answer must be, or NULL */
+    const char *tool_name;    /* TOOL_CHOICE_NAMED, else NULL */
+    bool parallel_tool_calls; /* true when absent */
+    bool has_past_calls;      /* some message holds tool_calls */
+    struct replay *replay;    /* borrowed: past replies as the model wrote
+                                 them, or NULL; set by whoever has one */
+    uint64_t tenant;          /* of those replies */
+    json_t *template_kwargs;  /* owned: object or NULL; reasoning_effort is in
+                                 it already */
+    struct grammar *grammar;  /* owned: what the answer must be, or NULL */
+    struct thinking thinking;
     bool add_generation_prompt; /* true when absent */
+    bool continues;             /* the reply goes on where the last message, an
+                                   assistant's without calls, ends */
+    bool echo;                  /* ... and its content begins with that one's */
     bool want_logprobs;
     uint32_t n_top_logprobs; /* 0..20 */
 };
@@ -58,6 +65,11 @@ struct chat_request {
 /* Parses `body`.  On failure nothing is left to free. */
 int chat_request_parse(struct chat_request *r, const char *body, size_t n,
                        uint32_t n_vocab, size_t arena_limit, struct err *err);
+
+/* The same from JSON that is parsed already, or was made from the request of
+ * another protocol.  `body` is the caller's, and may go afterwards. */
+int chat_request_read(struct chat_request *r, const json_t *body,
+                      uint32_t n_vocab, size_t arena_limit, struct err *err);
 void chat_request_deinit(struct chat_request *r);
 
 /* Call blocks of the reply are to be read as calls. */

@@ -11,7 +11,7 @@ static void put_choice(struct writer *w, const struct answer *a,
     writer_object(w);
     writer_key_int(w, "index", c->index);
     answer_news(w, "text", &c->parts, PART_TEXT);
-    if (a->want_logprobs && (!a->stream || l->tokens.len > 0)) {
+    if (a->want_logprobs) {
         writer_key(w, "logprobs");
         writer_object(w);
         answer_list(w, "tokens", &l->tokens);
@@ -31,6 +31,8 @@ static void put_choice(struct writer *w, const struct answer *a,
         if (!a->stream || !c->started)
             answer_prompt_ids(w, c);
     }
+    if (!a->stream)
+        answer_prompt_logprobs(w, a, c);
     writer_end_object(w);
 }
 
@@ -48,6 +50,14 @@ void completion_render_chunk(struct buf *out, const struct answer *a,
     writer_end_object(&w);
 }
 
+static const struct choice *told(const struct answer *a, uint32_t index)
+{
+    const struct choice *c = a->choices;
+    while (c->index != index)
+        c++;
+    return c;
+}
+
 void completion_render_whole(struct buf *out, const struct answer *a)
 {
     struct writer w;
@@ -55,8 +65,8 @@ void completion_render_whole(struct buf *out, const struct answer *a)
     answer_open(&w, a, COMPLETION_OBJECT);
     writer_key(&w, "choices");
     writer_array(&w);
-    for (uint32_t i = 0; i < a->n_choices; i++)
-        put_choice(&w, a, &a->choices[i]);
+    for (uint32_t i = 0; i < a->n_told; i++)
+        put_choice(&w, a, told(a, i));
     writer_end_array(&w);
     answer_usage(&w, a);
     answer_timings(&w, &a->choices[0]);

@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "api/constraint.h"
+#include "api/token_fields.h"
 #include "model/base/json.h"
 #include "model/grammar/grammar.h"
 
 #define PROMPT_TOKENS_MAX (1u << 20)
-#define CHOICES_MAX 128u /* prompts times n */
+#define CHOICES_MAX 128u /* prompts times n, or best_of */
 
 static int read_text(struct completion_prompt *p, const json_t *v,
                      const char *path, struct arena *arena, struct err *err)
@@ -28,8 +29,8 @@ static int read_ids(struct completion_prompt *p, const json_t *v,
 {
     if (json_array_size(v) == 0)
         return err_field(err, path, "%s must not be empty", path);
-    return sampling_token_ids(&p->ids, &p->n_ids, v, n_vocab, PROMPT_TOKENS_MAX,
-                              path, arena, err);
+    return token_fields_ids(&p->ids, &p->n_ids, v, n_vocab, PROMPT_TOKENS_MAX,
+                            path, arena, err);
 }
 
 static int wrong_prompt(const json_t *v, const char *path, struct err *err)
@@ -42,11 +43,12 @@ static int wrong_prompt(const json_t *v, const char *path, struct err *err)
 }
 
 /* One element of an array of prompts. */
-static int read_element(struct completion_prompt *p, const json_t *v, size_t i,
-                        uint32_t n_vocab, struct arena *arena, struct err *err)
+static int read_element(struct completion_prompt *p, const json_t *v,
+                        const char *key, size_t i, uint32_t n_vocab,
+                        struct arena *arena, struct err *err)
 {
     char path[40];
-    snprintf(path, sizeof path, "prompt[%zu]", i);
+    snprintf(path, sizeof path, "%s[%zu]", key, i);
     if (json_is_string(v))
         return read_text(p, v, path, arena, err);
     if (json_is_array(v))
@@ -54,36 +56,36 @@ static int read_element(struct completion_prompt *p, const json_t *v, size_t i,
     return wrong_prompt(v, path, err);
 }
 
-static int read_prompts(struct completion_request *r, const json_t *body,
-                        uint32_t n_vocab, struct err *err)
+int completion_prompts_parse(const struct completion_prompt **out, uint32_t *n,
+                             const json_t *v, const char *key, uint32_t most,
+                             uint32_t n_vocab, struct arena *arena,
+                             struct err *err)
 {
-    const json_t *v = json_object_get(body, "prompt");
     bool many = json_is_array(v) && !json_is_integer(json_array_get(v, 0));
-    size_t n = many ? json_array_size(v) : 1;
+    size_t n_prompts = many ? json_array_size(v) : 1;
     if (v == NULL || json_is_null(v))
-        return err_field(err, "prompt", "prompt is missing");
+        return err_field(err, key, "%s is missing", key);
     if (!json_is_string(v) && !json_is_array(v))
-        return wrong_prompt(v, "prompt", err);
-    if (n == 0)
-        return err_field(err, "prompt", "prompt must not be empty");
-    if (n > COMPLETION_PROMPTS_MAX)
-        return err_field(err, "prompt",
-                         "prompt holds %zu prompts, more than "
-                         "the %u accepted",
-                         n, COMPLETION_PROMPTS_MAX);
-    struct completion_prompt *p = arena_calloc(r->arena, n, sizeof *p);
+        return wrong_prompt(v, key, err);
+    if (n_prompts == 0)
+        return err_field(err, key, "%s must not be empty", key);
+    if (n_prompts > most)
+        return err_field(err, key,
+                         "%s holds %zu prompts, more than the %u accepted", key,
+                         n_prompts, most);
+    struct completion_prompt *p = arena_calloc(arena, n_prompts, sizeof *p);
     if (p == NULL)
         return err_nomem(err, "the prompt");
     int rc = 0;
-    for (size_t i = 0; many && rc == 0 && i < n; i++)
-        rc = read_element(&p[i], json_array_get(v, i), i, n_vocab, r->arena,
+    for (size_t i = 0; many && rc == 0 && i < n_prompts; i++)
+        rc = read_element(&p[i], json_array_get(v, i), key, i, n_vocab, arena,
                           err);
     if (json_is_string(v))
-        rc = read_text(p, v, "prompt", r->arena, err);
+        rc = read_text(p, v, key, arena, err);
     else if (!many)
-        rc = read_ids(p, v, n_vocab, "prompt", r->arena, err);
-    r->prompts = p;
-    r->n_prompts = (uint32_t)n;
+        rc = read_ids(p, v, n_vocab, key, arena, err);
+    *out = p;
+    *n = (uint32_t)n_prompts;
     return rc;
 }
 
@@ -101,25 +103,46 @@ static int read_logprobs(struct completion_request *r, const json_t *body,
     return rc < 0 ? rc : 0;
 }
 
-/* What is accepted only at the value that changes nothing. */
-static int refuse_others(const struct completion_request *r, const json_t *body,
-                         struct err *err)
+static int refuse_suffix(const json_t *body, struct err *err)
 {
     const char *suffix = "";
-    int64_t best_of = r->sampling.n;
     int rc = json_get_string(body, "suffix", &suffix, "", err);
     if (rc >= 0 && *suffix != '\0')
         return err_field(err, "suffix",
                          "suffix is not supported: this model does not fill in "
                          "the middle");
-    if (rc >= 0)
-        rc = json_get_int(body, "best_of", &best_of, "", err);
-    if (rc >= 0 && best_of != (int64_t)r->sampling.n)
-        return err_field(err, "best_of",
-                         "best_of must be absent or equal to "
-                         "n, which is %u",
-                         r->sampling.n);
     return rc < 0 ? rc : 0;
+}
+
+static int read_best_of(struct completion_request *r, const json_t *body,
+                        struct err *err)
+{
+    int64_t best_of = r->sampling.n;
+    int rc = json_get_range(body, "best_of", &best_of, r->sampling.n,
+                            SAMPLING_N_MAX, "", err);
+    if (rc >= 0 && best_of > r->sampling.n && r->sampling.stream)
+        return err_field(err, "best_of",
+                         "best_of above n cannot be streamed: which are best "
+                         "is known at the end");
+    r->best_of = (uint32_t)best_of;
+    return rc < 0 ? rc : 0;
+}
+
+/* Where the request is silent the reply has 16 tokens. */
+static int settle_length(struct completion_request *r, struct err *err)
+{
+    struct sampling_fields *f = &r->sampling;
+    const unsigned given = SAMPLING_MAX_TOKENS | SAMPLING_UNLIMITED;
+    if (!(f->has & given))
+        f->max_tokens = COMPLETION_MAX_TOKENS_DEFAULT > f->min_tokens
+                            ? COMPLETION_MAX_TOKENS_DEFAULT
+                            : f->min_tokens;
+    if ((f->has & SAMPLING_MAX_TOKENS) && f->max_tokens == 0 && !r->echo &&
+        !(f->has & SAMPLING_PROMPT_LOGPROBS))
+        return err_field(err, "max_tokens",
+                         "max_tokens may be 0 only together with echo or "
+                         "prompt_logprobs");
+    return 0;
 }
 
 static int read_model(struct completion_request *r, const json_t *body,
@@ -146,34 +169,30 @@ static int read_body(struct completion_request *r, const json_t *body,
                        json_describe(body, text));
     int rc = read_model(r, body, err);
     if (rc == 0)
-        rc = read_prompts(r, body, n_vocab, err);
+        rc = completion_prompts_parse(
+            &r->prompts, &r->n_prompts, json_object_get(body, "prompt"),
+            "prompt", COMPLETION_PROMPTS_MAX, n_vocab, r->arena, err);
     if (rc == 0)
         rc = sampling_fields_parse(f, body, &rules, r->arena, err);
     if (rc == 0)
         rc = json_get_bool(body, "echo", &r->echo, "", err);
     if (rc >= 0)
-        rc = json_get_bool(body, "return_tokens_as_token_ids",
-                           &r->tokens_as_ids, "", err);
-    if (rc >= 0)
         rc = read_logprobs(r, body, err);
     if (rc == 0)
-        rc = refuse_others(r, body, err);
+        rc = refuse_suffix(body, err);
+    if (rc == 0)
+        rc = read_best_of(r, body, err);
     if (rc == 0)
         rc = constraint_parse(&r->grammar, body, err);
+    if (rc == 0)
+        rc = settle_length(r, err);
     if (rc < 0)
         return rc;
-    if (!(f->has & SAMPLING_MAX_TOKENS))
-        f->max_tokens = COMPLETION_MAX_TOKENS_DEFAULT > f->min_tokens
-                            ? COMPLETION_MAX_TOKENS_DEFAULT
-                            : f->min_tokens;
-    if (f->max_tokens == 0 && !r->echo)
-        return err_field(err, "max_tokens",
-                         "max_tokens may be 0 only together with echo");
-    if (r->n_prompts * f->n > CHOICES_MAX)
-        return err_field(err, "n",
-                         "%u prompts times n = %u are more than the "
+    if (r->n_prompts * r->best_of > CHOICES_MAX)
+        return err_field(err, r->best_of > f->n ? "best_of" : "n",
+                         "%u prompts with %u choices each are more than the "
                          "%u choices accepted",
-                         r->n_prompts, f->n, CHOICES_MAX);
+                         r->n_prompts, r->best_of, CHOICES_MAX);
     return 0;
 }
 

@@ -30,18 +30,25 @@ struct completion_prompt {
 
 struct completion_request {
     struct arena *arena; /* owned */
-    /* max_tokens holds the default of 16 where SAMPLING_MAX_TOKENS is not
-     * in `has`; the context may then cut it. */
+    /* max_tokens holds the default of 16 where neither SAMPLING_MAX_TOKENS nor
+     * SAMPLING_UNLIMITED is in `has`; the context may then cut it. */
     struct sampling_fields sampling;
     const char *model;                       /* or NULL */
     const struct completion_prompt *prompts; /* [n_prompts], in the arena */
     uint32_t n_prompts;                      /* >= 1 */
     struct grammar *grammar; /* owned: what the answer must be, or NULL */
+    uint32_t best_of;        /* >= n: so many are drawn, the n likeliest told */
     bool echo;
     bool want_logprobs;  /* `logprobs` was given */
     uint32_t n_logprobs; /* 0..20 */
-    bool tokens_as_ids;  /* return_tokens_as_token_ids: "token_id:7" */
 };
+
+/* Reads a prompt or an array of prompts, at most `most`, into the arena; `key`
+ * names the member `v` in errors.  What others than completions take, too. */
+int completion_prompts_parse(const struct completion_prompt **out, uint32_t *n,
+                             const json_t *v, const char *key, uint32_t most,
+                             uint32_t n_vocab, struct arena *arena,
+                             struct err *err);
 
 /* On failure nothing is left to free. */
 int completion_request_parse(struct completion_request *r, const char *body,

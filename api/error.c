@@ -81,8 +81,14 @@ void error_write_status(struct buf *out, int status, const char *text)
     case 413:
         code = "request_too_large";
         break;
+    case 414:
+        code = "uri_too_long";
+        break;
     case 415:
         code = "unsupported_media_type";
+        break;
+    case 431:
+        code = "headers_too_large";
         break;
     case 503:
         code = "unavailable";
@@ -93,6 +99,21 @@ void error_write_status(struct buf *out, int status, const char *text)
     write_body(out, text, type, NULL, code);
 }
 
+/* Sends `body`, or a fixed one when memory was short, and frees it. */
+static void send_body(struct exchange *ex, int status, struct buf *body)
+{
+    static const char short_of_memory[] =
+        "{\"error\":{\"message\":\"memory is short\",\"type\":\"server_error\","
+        "\"param\":null,\"code\":\"out_of_memory\"}}";
+    if (buf_ok(body))
+        (void)exchange_reply(ex, status, "application/json", buf_str(body),
+                             body->len);
+    else
+        (void)exchange_reply(ex, 503, "application/json", short_of_memory,
+                             sizeof short_of_memory - 1);
+    buf_deinit(body);
+}
+
 void error_reply(struct exchange *ex, const struct err *err)
 {
     error_reply_as(ex, err, 0, NULL);
@@ -101,9 +122,6 @@ void error_reply(struct exchange *ex, const struct err *err)
 void error_reply_as(struct exchange *ex, const struct err *err,
                     uint32_t retry_s, error_body_fn *write)
 {
-    static const char short_of_memory[] =
-        "{\"error\":{\"message\":\"memory is short\",\"type\":\"server_error\","
-        "\"param\":null,\"code\":\"out_of_memory\"}}";
     const struct error_shape *shape = error_shape(err->class_);
     struct buf body = {0};
     if (write == NULL)
@@ -119,11 +137,5 @@ void error_reply_as(struct exchange *ex, const struct err *err,
         (void)exchange_add_header(ex, "Retry-After", retry_after);
     if (shape->authenticate != NULL)
         (void)exchange_add_header(ex, "WWW-Authenticate", shape->authenticate);
-    if (buf_ok(&body))
-        (void)exchange_reply(ex, shape->status, "application/json",
-                             buf_str(&body), body.len);
-    else
-        (void)exchange_reply(ex, 503, "application/json", short_of_memory,
-                             sizeof short_of_memory - 1);
-    buf_deinit(&body);
+    send_body(ex, shape->status, &body);
 }

@@ -24,10 +24,12 @@ struct turn;
 struct turn_job;
 
 struct turn_form {
-    const char *id_prefix; /* of the answer's id */
-    bool is_chat;          /* reads into t->chat, not t->completion */
-    bool keeps_told;       /* its streams say everything again at the end, so
-                              parts keep what was told */
+    const char *id_prefix;   /* of the answer's id */
+    const char *call_prefix; /* of its calls' ids; NULL: IDS_CALL */
+    const char *ping;        /* keeps a silent stream alive; NULL: SSE_PING */
+    bool is_chat;            /* reads into t->chat, not t->completion */
+    bool keeps_told;         /* its streams say everything again at the end, so
+                                parts keep what was told */
 
     /* Pool thread.  0, or the request is refused; either way the form leaves
      * nothing behind but t->extra. */
@@ -58,6 +60,8 @@ struct turn_form {
 extern const struct turn_form form_chat;
 extern const struct turn_form form_completion;
 extern const struct turn_form form_native; /* llama-server's own */
+extern const struct turn_form form_responses;
+extern const struct turn_form form_messages;
 
 /* For forms: one finished JSON text in t->json becomes an event of t->out, with
  * a name unless that is NULL. */

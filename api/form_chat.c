@@ -14,12 +14,27 @@ static int parse(struct turn *t, const char *body, size_t n, size_t limit,
                               limit, err);
 }
 
+/* What a reply goes on from is said again if the request wants it whole. */
+static void hear_echo(const struct turn *t, struct choice *c)
+{
+    const struct chat_request *r = &t->chat;
+    const json_t *last =
+        json_array_get(r->messages, json_array_size(r->messages) - 1);
+    const json_t *v = json_object_get(last, "content");
+    if (!r->echo || !r->continues || c->echoed)
+        return;
+    c->echoed = true;
+    parts_text(&c->parts, json_string_value(v), json_string_length(v));
+}
+
 static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
                  const struct job_event *e)
 {
     (void)tj;
+    hear_echo(t, c);
     if (e->kind == EVENT_TOKEN && t->answer.want_logprobs)
-        logprob_render_chat(&c->logprobs, t->api->model->tokenizer, e);
+        logprob_render_chat(&c->logprobs, t->api->model->tokenizer, e,
+                            t->answer.tokens_as_ids);
 }
 
 static bool has_news(const struct choice *c)

@@ -16,13 +16,13 @@ static int parse(struct turn *t, const char *body, size_t n, size_t limit,
                                     t->api->model->hp.n_vocab, limit, err);
 }
 
-/* The prompt as the client sent it, or its ids as text. */
+/* The prompt as the client sent it, or the ids that are left of it as text. */
 static void echo_prompt(struct turn *t, const struct turn_job *tj,
                         struct choice *c)
 {
     const struct completion_prompt *p = &t->completion.prompts[tj->number];
     const struct tokenizer *tok = t->api->model->tokenizer;
-    if (p->text != NULL) {
+    if (p->text != NULL && t->completion.sampling.truncate == 0) {
         parts_text(&c->parts, p->text, p->n_text);
         return;
     }
@@ -53,7 +53,10 @@ static void put_completion_logprob(struct turn *t, const struct turn_job *tj,
 {
     const struct tokenizer *tok = t->api->model->tokenizer;
     uint32_t before = c->text_offset;
-    logprob_render_completion(&c->logprobs, tok, e, certain,
+    struct job_event told = *e;
+    if (told.n_top > t->completion.n_logprobs) /* prompt_logprobs has more */
+        told.n_top = t->completion.n_logprobs;
+    logprob_render_completion(&c->logprobs, tok, &told, certain,
                               t->answer.tokens_as_ids, &c->text_offset);
     if (tj->job->skip_special && tokenizer_is_special(tok, e->token))
         c->text_offset = before;
@@ -78,11 +81,16 @@ static void hear_echo(struct turn *t, const struct turn_job *tj,
 static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
                  const struct job_event *e)
 {
+    struct job_event drawn = *e;
     hear_echo(t, tj, c);
-    if (e->kind != EVENT_PROMPT_LOGPROB && e->kind != EVENT_TOKEN)
+    /* The token that ends a reply is one of it: who scores a text with
+     * max_tokens 1 counts on one token behind it. */
+    if (e->kind == EVENT_FINISH)
+        drawn.token = e->stop_token;
+    if (!t->answer.want_logprobs || drawn.token == TOKEN_NONE)
         return;
-    if (t->answer.want_logprobs)
-        put_completion_logprob(t, tj, c, e, true);
+    if (e->kind != EVENT_PROMPT_LOGPROB || t->completion.echo)
+        put_completion_logprob(t, tj, c, &drawn, true);
 }
 
 static bool has_news(const struct choice *c)
@@ -122,8 +130,36 @@ static void say_end(struct turn *t)
     buf_puts(&t->out, SSE_DONE);
 }
 
+/* OpenAI's best: with the highest logprob a token. */
+static double worth(const struct choice *c)
+{
+    return c->n_completion > 0 ? c->logprob_sum / c->n_completion : 0;
+}
+
+/* Numbers the n best of one prompt's choices, the best first. */
+static void choose(struct choice *choices, uint32_t n_choices, uint32_t n,
+                   uint32_t first_index)
+{
+    for (uint32_t i = 0; i < n_choices; i++)
+        choices[i].index = CHOICE_UNTOLD;
+    for (uint32_t k = 0; k < n; k++) {
+        struct choice *best = NULL;
+        for (uint32_t i = 0; i < n_choices; i++) {
+            struct choice *c = &choices[i];
+            if (c->index == CHOICE_UNTOLD &&
+                (best == NULL || worth(c) > worth(best)))
+                best = c;
+        }
+        best->index = first_index + k;
+    }
+}
+
 static void say_whole(struct turn *t)
 {
+    const struct completion_request *r = &t->completion;
+    const uint32_t n = r->sampling.n;
+    for (uint32_t p = 0; r->best_of > n && p < r->n_prompts; p++)
+        choose(&t->answer.choices[p * r->best_of], r->best_of, n, p * n);
     completion_render_whole(&t->out, &t->answer);
 }
 

@@ -3,23 +3,11 @@
  * They look at the api's phase and at the engine's lock-free counters, so they
  * answer within milliseconds while every core computes. */
 #include "api/api_state.h"
-#include "api/error.h"
+#include "api/reply.h"
 #include "api/writer.h"
 #include "model/base/buf.h"
 #include "server/engine/engine.h"
 #include "server/http/http.h"
-
-static void answer(struct exchange *ex, int status, struct buf *out)
-{
-    struct err err = {0};
-    if (buf_ok(out)) {
-        exchange_reply(ex, status, "application/json", buf_str(out), out->len);
-    } else {
-        err_nomem(&err, "the answer");
-        error_reply(ex, &err);
-    }
-    buf_deinit(out);
-}
 
 static void put_load(struct writer *w, const struct engine *e)
 {
@@ -51,7 +39,7 @@ void api_health(struct exchange *ex, void *user)
         put_load(&w, api->engine);
     }
     writer_end_object(&w);
-    answer(ex, api->phase == API_SERVING ? 200 : 503, &out);
+    reply_json(ex, api->phase == API_SERVING ? 200 : 503, &out);
 }
 
 void api_live(struct exchange *ex, void *user)
@@ -70,5 +58,5 @@ void api_version(struct exchange *ex, void *user)
     writer_object(&w);
     writer_key_string(&w, "version", api->version);
     writer_end_object(&w);
-    answer(ex, 200, &out);
+    reply_json(ex, 200, &out);
 }

@@ -12,6 +12,8 @@
 #define IDS_COMPLETION "cmpl-"
 #define IDS_CALL "call_"
 #define IDS_REQUEST "req_"
+#define IDS_MESSAGE "msg_"
+#define IDS_TOOL_USE "toolu_"
 
 /* Writes `prefix` (at most 16 bytes) and 24 characters of [A-Za-z0-9]. */
 void ids_new(char out[IDS_BYTES], const char *prefix);

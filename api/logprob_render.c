@@ -2,6 +2,7 @@
 #include "api/logprob_render.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "api/writer.h"
 #include "model/base/json.h"
@@ -67,15 +68,26 @@ static void put_text(struct writer *w, struct buf *text)
     buf_deinit(text);
 }
 
-static void chat_members(struct writer *w, const struct tokenizer *t,
-                         token_id id, float logprob)
+static void put_token(struct writer *w, const char *key,
+                      const struct tokenizer *t, token_id id, bool as_id)
 {
     struct buf text = {0};
     size_t n;
     const char *bytes = tokenizer_token_bytes(t, id, &n);
-    put_lossy(&text, bytes, n);
-    writer_key(w, "token");
+    if (as_id)
+        buf_printf(&text, "token_id:%d", id);
+    else
+        put_lossy(&text, bytes, n);
+    writer_key(w, key);
     put_text(w, &text);
+}
+
+static void chat_members(struct writer *w, const struct tokenizer *t,
+                         token_id id, float logprob, bool as_id)
+{
+    size_t n;
+    const char *bytes = tokenizer_token_bytes(t, id, &n);
+    put_token(w, "token", t, id, as_id);
     writer_key(w, "logprob");
     writer_float(w, finite(logprob));
     writer_key(w, "bytes");
@@ -86,21 +98,21 @@ static void chat_members(struct writer *w, const struct tokenizer *t,
 }
 
 static void chat_element(struct logprob_lists *lists, const struct tokenizer *t,
-                         const struct job_event *e, bool ids)
+                         const struct job_event *e, bool ids, bool as_ids)
 {
     struct writer w;
     element(&w, &lists->content);
     writer_object(&w);
     if (ids)
         writer_key_int(&w, "id", e->token);
-    chat_members(&w, t, e->token, e->logprob);
+    chat_members(&w, t, e->token, e->logprob, as_ids);
     writer_key(&w, "top_logprobs");
     writer_array(&w);
     for (uint32_t i = 0; i < e->n_top; i++) {
         writer_object(&w);
         if (ids)
             writer_key_int(&w, "id", e->top[i].id);
-        chat_members(&w, t, e->top[i].id, e->top[i].logprob);
+        chat_members(&w, t, e->top[i].id, e->top[i].logprob, as_ids);
         writer_end_object(&w);
     }
     writer_end_array(&w);
@@ -108,15 +120,42 @@ static void chat_element(struct logprob_lists *lists, const struct tokenizer *t,
 }
 
 void logprob_render_chat(struct logprob_lists *lists, const struct tokenizer *t,
-                         const struct job_event *e)
+                         const struct job_event *e, bool tokens_as_ids)
 {
-    chat_element(lists, t, e, false);
+    chat_element(lists, t, e, false, tokens_as_ids);
 }
 
 void logprob_render_native(struct logprob_lists *lists,
                            const struct tokenizer *t, const struct job_event *e)
 {
-    chat_element(lists, t, e, true);
+    chat_element(lists, t, e, true, false);
+}
+
+static void prompt_member(struct writer *w, const struct tokenizer *t,
+                          token_id id, float logprob, uint32_t rank)
+{
+    char key[16];
+    snprintf(key, sizeof key, "%d", id);
+    writer_key(w, key);
+    writer_object(w);
+    writer_key(w, "logprob");
+    writer_float(w, finite(logprob));
+    writer_key_int(w, "rank", rank);
+    put_token(w, "decoded_token", t, id, false);
+    writer_end_object(w);
+}
+
+void logprob_render_prompt(struct buf *list, const struct tokenizer *t,
+                           const struct job_event *e, uint32_t n_top)
+{
+    struct writer w;
+    element(&w, list);
+    writer_object(&w);
+    prompt_member(&w, t, e->token, e->logprob, e->rank);
+    for (uint32_t i = 0; i < e->n_top && i < n_top; i++)
+        if (e->top[i].id != e->token)
+            prompt_member(&w, t, e->top[i].id, e->top[i].logprob, i + 1);
+    writer_end_object(&w);
 }
 
 /* {"token": logprob, ...}: the likeliest, and the token itself if it is not

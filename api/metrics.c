@@ -5,6 +5,8 @@
  * while every core computes, and before the model is there. */
 #include "model/base/metrics.h"
 
+#include <string.h>
+
 #include "api/api.h"
 #include "api/api_state.h"
 #include "api/error.h"
@@ -45,6 +47,30 @@ static void put_build(const struct api *api, struct metrics_text *t)
     buf_deinit(&version);
 }
 
+/* Routes of one path are one handler, told where the first of them stands. */
+static bool is_first(const struct route *route)
+{
+    size_t n;
+    for (const struct route *r = api_routes(&n); r < route; r++)
+        if (strcmp(r->path, route->path) == 0)
+            return false;
+    return true;
+}
+
+static uint64_t n_answers(const struct exchange *ex, const struct route *route,
+                          unsigned class_)
+{
+    size_t n;
+    const struct route *routes = api_routes(&n);
+    uint64_t sum = 0;
+    if (route == NULL)
+        return exchange_n_answers(ex, NULL, class_);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(routes[i].path, route->path) == 0)
+            sum += exchange_n_answers(ex, &routes[i], class_);
+    return sum;
+}
+
 /* As Python's servers name them. */
 static void put_answers(const struct exchange *ex, const struct route *route,
                         struct metrics_text *t)
@@ -60,7 +86,7 @@ static void put_answers(const struct exchange *ex, const struct route *route,
         if (!buf_ok(&labels))
             t->out->failed = true;
         metrics_sample(t, "http_requests_total", buf_str(&labels),
-                       exchange_n_answers(ex, route, i));
+                       n_answers(ex, route, i));
         buf_deinit(&labels);
     }
 }
@@ -72,7 +98,8 @@ static void put_http(const struct exchange *ex, struct metrics_text *t)
     metrics_head(t, "http_requests_total", METRIC_COUNTER,
                  "Requests that were answered, by path and status.");
     for (size_t i = 0; i < n; i++)
-        put_answers(ex, &routes[i], t);
+        if (is_first(&routes[i]))
+            put_answers(ex, &routes[i], t);
     put_answers(ex, NULL, t);
 }
 

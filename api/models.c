@@ -4,6 +4,7 @@
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/prepare.h"
+#include "api/reply.h"
 #include "api/writer.h"
 #include "model/base/buf.h"
 #include "model/model.h"
@@ -24,24 +25,14 @@ static void put_model(struct writer *w, const struct api *api)
     writer_key_int(w, "max_model_len", engine_context_tokens(api->engine));
     writer_key(w, "meta");
     writer_object(w);
+    writer_key_int(w, "n_ctx", engine_context_tokens(api->engine));
     writer_key_int(w, "n_ctx_train", m->hp.max_positions);
+    writer_key_int(w, "n_embd", m->hp.hidden);
     writer_key_int(w, "n_vocab", m->hp.n_vocab);
     writer_key_int(w, "n_params", (int64_t)m->weights->n_params);
     writer_key_int(w, "size", (int64_t)m->weights->bytes);
     writer_end_object(w);
     writer_end_object(w);
-}
-
-static void reply(struct exchange *ex, struct buf *out)
-{
-    struct err err = {0};
-    if (buf_ok(out)) {
-        exchange_reply(ex, 200, "application/json", buf_str(out), out->len);
-    } else {
-        err_nomem(&err, "the answer");
-        error_reply(ex, &err);
-    }
-    buf_deinit(out);
 }
 
 void api_models(struct exchange *ex, void *user)
@@ -57,7 +48,7 @@ void api_models(struct exchange *ex, void *user)
     put_model(&w, api);
     writer_end_array(&w);
     writer_end_object(&w);
-    reply(ex, &out);
+    reply_json(ex, 200, &out);
 }
 
 void api_model(struct exchange *ex, void *user)
@@ -75,5 +66,5 @@ void api_model(struct exchange *ex, void *user)
     struct writer w;
     writer_init(&w, &out);
     put_model(&w, api);
-    reply(ex, &out);
+    reply_json(ex, 200, &out);
 }

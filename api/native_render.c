@@ -87,7 +87,7 @@ static void put_settings(struct writer *w, const struct answer *a,
 
 static const char *stop_type(const struct choice *c)
 {
-    if (c->finish == FINISH_LENGTH)
+    if (c->finish == FINISH_LENGTH || c->finish == FINISH_LOOP)
         return "limit";
     return c->stop_string != NULL ? "word" : "eos";
 }

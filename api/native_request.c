@@ -2,6 +2,7 @@
 #include "api/native_request.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/base/alloc.h"
@@ -131,6 +132,39 @@ static int read_prompt(json_t **out, json_t *v, const struct tokenizer *t,
     return rc;
 }
 
+/* Whether a key of logit_bias is an id; else it is a text. */
+static json_t *bias_key(const char *key)
+{
+    const size_t n = strlen(key);
+    const bool is_id = n > 0 && strspn(key, "-0123456789") == n;
+    return is_id ? json_integer(strtoll(key, NULL, 10)) : json_string(key);
+}
+
+/* {"Hello": -1} as [["Hello", -1]], which completions take too. */
+static int pair_biases(json_t *to, const json_t *from, struct err *err)
+{
+    json_t *map, *v;
+    const char *key;
+    int rc = 0;
+    if (!json_is_object(json_object_get(from, "logit_bias")))
+        return 0;
+    map = json_object_get(from, "logit_bias");
+    json_t *pairs = json_array();
+    json_object_foreach(map, key, v)
+    {
+        json_t *pair = json_array();
+        if (rc != 0 || json_array_append_new(pair, bias_key(key)) != 0 ||
+            json_array_append(pair, v) != 0 ||
+            json_array_append(pairs, pair) != 0)
+            rc = -ERR_NOMEM;
+        json_decref(pair);
+    }
+    if (rc == 0)
+        rc = json_object_set(to, "logit_bias", pairs);
+    json_decref(pairs);
+    return rc == 0 ? 0 : err_nomem(err, "logit_bias");
+}
+
 static int rename_fields(json_t *to, const json_t *from, struct err *err)
 {
     static const struct {
@@ -140,19 +174,24 @@ static int rename_fields(json_t *to, const json_t *from, struct err *err)
         {"return_tokens", "return_token_ids"},
         {"n_cmpl", "n"},
     };
-    int64_t n_predict = -1, n_probs = 0;
+    int64_t n_predict = -1, n_probs = 0, beaten;
     int rc =
         json_get_range(from, "n_predict", &n_predict, -1, INT32_MAX, "", err);
+    if (rc >= 0)
+        rc = json_get_range(from, "max_tokens", &beaten, 0, INT32_MAX, "", err);
     if (rc >= 0)
         rc = json_get_range(from, "n_probs", &n_probs, 0, SAMPLING_LOGPROBS_MAX,
                             "", err);
     if (rc < 0)
         return rc;
     (void)json_object_del(to, "n_predict");
+    (void)json_object_del(to, "best_of"); /* not a word of this language */
     if (n_predict >= 0)
         rc = set(to, "max_tokens", json_object_get(from, "n_predict"), err);
     else
         rc = 0;
+    if (rc == 0)
+        rc = pair_biases(to, from, err);
     for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
         const json_t *v = json_object_get(from, names[i].native);
         if (v != NULL && (i > 0 || n_probs > 0))

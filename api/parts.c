@@ -54,7 +54,7 @@ static void begin_call(struct parts *p, const char *name, size_t n)
     struct part *part = add_part(p, PART_CALL);
     if (part == NULL)
         return;
-    ids_new(part->id, IDS_CALL);
+    ids_new(part->id, p->call_prefix != NULL ? p->call_prefix : IDS_CALL);
     buf_put(&part->name, name, n);
     part->number = p->n_calls++;
 }

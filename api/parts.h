@@ -31,7 +31,8 @@ struct part {
 };
 
 struct parts {
-    struct part *items; /* [n], owned */
+    const char *call_prefix; /* of calls' ids; NULL: IDS_CALL */
+    struct part *items;      /* [n], owned */
     uint32_t n, room;
     uint32_t n_calls;
     uint32_t first_new; /* those before it are told and will not grow */

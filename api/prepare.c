@@ -1,10 +1,14 @@
 /* prepare.c -- see prepare.h. */
 #include "api/prepare.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "api/call_bind.h"
+#include "api/chat_opening.h"
 #include "api/chat_prompt.h"
 #include "api/ids.h"
+#include "api/prepare_words.h"
 #include "model/base/alloc.h"
 #include "model/base/hash.h"
 #include "model/dialect/dialect.h"
@@ -13,10 +17,11 @@
 #include "server/engine/job.h"
 
 #define REQUEST_BYTES_DEFAULT ((size_t)64 << 20)
-#define SALT_SEED 1u /* so that no salt is an API key (turn.c) */
+#define SALT_SEED 1u /* so that no salt is an API key (api.c) */
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
 _Static_assert(SAMPLING_DRAFT_MAX == JOB_DRAFT_MAX, "one bound, two rooms");
+_Static_assert(THINKING_FREE == JOB_THOUGHT_FREE, "one value, two rooms");
 
 /* What Liquid AI recommends for each checkpoint whose generation_config.json
  * is silent.  Source: docs.liquid.ai, lfm/models/{lfm25-8b-a1b, lfm2-24b-a2b,
@@ -47,7 +52,7 @@ static bool names_sampling(const struct generation_defaults *g)
            g->has_min_p || g->has_repetition_penalty;
 }
 
-static struct sample_params model_defaults(const struct model *m)
+struct sample_params prepare_defaults(const struct model *m)
 {
     struct sample_params p = sample_params_neutral();
     const struct generation_defaults *g = &m->gen;
@@ -76,7 +81,7 @@ static struct sample_params model_defaults(const struct model *m)
 
 void prepare_describe_defaults(struct buf *out, const struct model *m)
 {
-    struct sample_params p = model_defaults(m);
+    struct sample_params p = prepare_defaults(m);
     buf_printf(out,
                "temperature %g, top_p %g, top_k %d, min_p %g, "
                "repetition_penalty %g (",
@@ -91,7 +96,7 @@ void prepare_describe_defaults(struct buf *out, const struct model *m)
 static struct sample_params settle(const struct model *m,
                                    const struct sampling_fields *f)
 {
-    struct sample_params p = model_defaults(m);
+    struct sample_params p = prepare_defaults(m);
     if (f->has & SAMPLING_TEMPERATURE)
         p.temperature = f->temperature;
     if (f->has & SAMPLING_TOP_P)
@@ -106,11 +111,12 @@ static struct sample_params settle(const struct model *m,
         p.presence_penalty = f->presence_penalty;
     if (f->has & SAMPLING_FREQUENCY)
         p.frequency_penalty = f->frequency_penalty;
+    p.penalty_window = f->penalty_window;
     p.seed = f->has & SAMPLING_SEED ? f->seed : ids_random();
     return p;
 }
 
-/* `field` is the one that holds the prompt. */
+/* `field` is the one that would have to shrink. */
 static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
                     size_t ctx, struct err *err)
 {
@@ -129,10 +135,11 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
                          size_t n_prompt, uint32_t wanted, struct err *err)
 {
     size_t ctx = m->ctx_tokens;
-    bool asked = f->has & SAMPLING_MAX_TOKENS;
+    bool asked = (f->has & SAMPLING_MAX_TOKENS) && !f->clips_max_tokens;
     uint32_t least = asked ? wanted : 1;
     if (n_prompt + least > ctx)
-        return too_long(field, n_prompt, least, ctx, err);
+        return too_long(n_prompt < ctx ? "max_tokens" : field, n_prompt, least,
+                        ctx, err);
     size_t rest = ctx - n_prompt;
     *max_tokens =
         asked || (wanted > 0 && wanted < rest) ? wanted : (uint32_t)rest;
@@ -142,6 +149,23 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
                          "can have %u tokens at most",
                          f->min_tokens, *max_tokens);
     return 0;
+}
+
+/* truncate_prompt_tokens: the rest of the prompt is as if it was not sent. */
+static void truncate_prompt(const struct model *m,
+                            const struct sampling_fields *f, uint32_t wanted,
+                            const token_id **prompt, size_t *n_prompt)
+{
+    size_t most = f->truncate;
+    if (f->truncate == SAMPLING_TRUNCATE_FIT) {
+        size_t reply = wanted > 0 ? wanted : 1;
+        most = m->ctx_tokens > reply ? m->ctx_tokens - reply : 1;
+    }
+    if (most == 0 || *n_prompt <= most)
+        return;
+    if (!f->truncate_right)
+        *prompt += *n_prompt - most;
+    *n_prompt = most;
 }
 
 static void add_id(token_id *ids, uint32_t *n, token_id id)
@@ -188,6 +212,11 @@ static int set_stop_strings(struct job *job, const struct sampling_fields *f,
     return 0;
 }
 
+uint64_t prepare_salt(const char *cache_salt)
+{
+    return hash_bytes(cache_salt, strlen(cache_salt), SALT_SEED);
+}
+
 /* Everything but what chat and completions differ in.  `wanted` is the length
  * of the reply, 0 when the request leaves it to the context. */
 static int make_job(struct job **out, const struct model *m,
@@ -197,6 +226,7 @@ static int make_job(struct job **out, const struct model *m,
                     struct err *err)
 {
     uint32_t max_tokens = 0;
+    truncate_prompt(m, f, wanted, &prompt, &n_prompt);
     if (n_prompt == 0)
         return err_field(err, field, "the prompt has no tokens");
     int rc = check_context(&max_tokens, m, f, field, n_prompt, wanted, err);
@@ -209,9 +239,9 @@ static int make_job(struct job **out, const struct model *m,
     job->prompt = arena_dup(job->arena, prompt, n_prompt * sizeof *prompt);
     job->n_prompt = (uint32_t)n_prompt;
     job->params = settle(m, f);
-    job->params.bias =
-        arena_dup(job->arena, f->bias, f->n_bias * sizeof *f->bias);
-    job->params.n_bias = f->n_bias;
+    job->loops = f->loops;
+    job->want_prompt_logprobs = f->has & SAMPLING_PROMPT_LOGPROBS;
+    job->n_prompt_logprobs = f->n_prompt_logprobs;
     job->n_choices = f->n;
     job->max_tokens = max_tokens;
     job->min_tokens = f->min_tokens;
@@ -222,11 +252,12 @@ static int make_job(struct job **out, const struct model *m,
         job->n_draft = f->n_draft;
     job->no_prefix = f->no_prefix;
     if (f->cache_salt != NULL)
-        job->cache_salt =
-            hash_bytes(f->cache_salt, strlen(f->cache_salt), SALT_SEED);
+        job->cache_salt = prepare_salt(f->cache_salt);
     job->skip_special = f->skip_special;
-    if (job->prompt == NULL || job->params.bias == NULL)
+    if (job->prompt == NULL)
         rc = err_nomem(err, "the request");
+    if (rc == 0)
+        rc = prepare_words(job, m->tokenizer, f, m->hp.n_vocab, err);
     if (rc == 0)
         rc = set_stop_ids(job, m, f, err);
     if (rc == 0)
@@ -274,53 +305,80 @@ int prepare_chat_text(struct buf *out, const struct model *m,
                               tokenizer_eos_text(m->tokenizer), r, err);
 }
 
-/* Some templates open the thoughts themselves. */
-static bool ends_in_thought(const struct buf *text)
-{
-    static const char marker[] = DIALECT_THINK_START;
-    const char *s = buf_str(text);
-    size_t n = text->len, n_marker = sizeof marker - 1;
-    while (n > 0 && (s[n - 1] == '\n' || s[n - 1] == ' '))
-        n--;
-    return n >= n_marker && memcmp(s + n - n_marker, marker, n_marker) == 0;
-}
-
 /* The answer proper is bound; thoughts are free, and so are calls. */
 static void bind_chat(struct job *job, const struct dialect *d,
-                      const struct chat_request *r, bool in_thought)
+                      const struct chat_request *r)
 {
-    if (r->grammar == NULL)
-        return;
-    job->grammar = grammar_ref(r->grammar);
-    if (r->tools != NULL && d->calls)
+    if (r->grammar != NULL)
+        job->grammar = grammar_ref(r->grammar);
+    if (d->calls &&
+        (r->grammar != NULL ? r->tools != NULL : chat_request_reads_calls(r)))
         job->call_start = d->call_start;
+}
+
+static int forbid_token(struct job *job, token_id id, struct err *err)
+{
+    struct sample_params *p = &job->params;
+    struct logit_bias *bias =
+        arena_calloc(job->arena, p->n_bias + 1, sizeof *bias);
+    if (bias == NULL)
+        return err_nomem(err, "the request");
+    for (uint32_t i = 0; i < p->n_bias; i++)
+        bias[i] = p->bias[i];
+    bias[p->n_bias++] = (struct logit_bias){id, -INFINITY};
+    p->bias = bias;
+    return 0;
+}
+
+static int set_thoughts(struct job *job, const struct dialect *d,
+                        const struct chat_request *r,
+                        const struct chat_opening *opening, struct err *err)
+{
     if (!d->thinks)
-        return;
+        return 0;
+    if (r->thinking.off)
+        return forbid_token(job, d->think_start, err);
+    if (opening->in_answer || opening->after_thought)
+        return 0;
     job->think_start = d->think_start;
     job->think_end = d->think_end;
-    job->in_thought = in_thought;
+    job->in_thought = opening->in_thought;
+    job->max_thought = r->thinking.budget;
+    return 0;
 }
 
 static int set_chat(struct job *job, struct speech_options *speech,
                     const struct dialect *d, const struct chat_request *r,
-                    bool in_thought, struct err *err)
+                    const struct chat_opening *opening, struct err *err)
 {
     token_id keep[DIALECT_MARKERS];
+    const bool told_apart = r->thinking.shown != THINKING_INLINE;
     job->params.want_logprob = r->want_logprobs;
     job->params.n_logprobs = r->n_top_logprobs;
     job->n_keep_ids = dialect_keep(d, keep);
     job->keep_ids = arena_dup(job->arena, keep, job->n_keep_ids * sizeof *keep);
     if (job->keep_ids == NULL)
         return err_nomem(err, "the request");
-    bind_chat(job, d, r, in_thought);
+    bind_chat(job, d, r);
     *speech = (struct speech_options){
-        .reasoning = d->thinks || in_thought,
-        .in_reasoning = in_thought,
+        .reasoning = told_apart && !opening->in_answer &&
+                     (d->thinks || opening->in_thought),
+        .in_reasoning = told_apart && opening->in_thought,
+        .resumes = opening->resumes,
+        .after_think = opening->after_thought,
         .calls = chat_request_reads_calls(r),
         .single_call = !r->parallel_tool_calls,
         .keep_markers = !r->sampling.skip_special,
     };
-    return 0;
+    int rc = set_thoughts(job, d, r, opening, err);
+    return rc == 0 ? call_bind(job, d, r, err) : rc;
+}
+
+static uint32_t reply_of(const struct sampling_fields *f,
+                         const struct api_options *o)
+{
+    const unsigned given = SAMPLING_MAX_TOKENS | SAMPLING_UNLIMITED;
+    return f->has & given ? f->max_tokens : o->default_max_tokens;
 }
 
 int prepare_chat(struct job **out, struct speech_options *speech,
@@ -339,14 +397,11 @@ int prepare_chat(struct job **out, struct speech_options *speech,
         rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
                               TOKENIZE_SPECIAL, &ids, &n, err);
     if (rc == 0)
-        rc = make_job(&job, m, o, f, "messages", ids, n,
-                      f->has & SAMPLING_MAX_TOKENS ? f->max_tokens
-                                                   : o->default_max_tokens,
-                      err);
+        rc = make_job(&job, m, o, f, "messages", ids, n, reply_of(f, o), err);
     if (rc == 0) {
         dialect_init(&dialect, m->tokenizer);
-        rc = set_chat(job, speech, &dialect, r,
-                      r->add_generation_prompt && ends_in_thought(&text), err);
+        const struct chat_opening opening = chat_opening_of(&text, r);
+        rc = set_chat(job, speech, &dialect, r, &opening, err);
     }
     if (rc == 0)
         *out = job;
@@ -355,6 +410,14 @@ int prepare_chat(struct job **out, struct speech_options *speech,
     mem_free(ids);
     buf_deinit(&text);
     return rc;
+}
+
+/* One pass over the prompt serves both who asks for its logprobs. */
+static void want_echo_logprobs(struct job *job, uint32_t n_top)
+{
+    job->want_prompt_logprobs = true;
+    if (job->n_prompt_logprobs < n_top)
+        job->n_prompt_logprobs = n_top;
 }
 
 int prepare_completion(struct job **out, const struct model *m,
@@ -378,9 +441,11 @@ int prepare_completion(struct job **out, const struct model *m,
         rc = make_job(out, m, o, f, "prompt", ids, n, f->max_tokens, err);
     if (rc == 0) {
         struct job *job = *out;
-        job->params.want_logprob = r->want_logprobs;
+        job->n_choices = r->best_of;
+        job->params.want_logprob = r->want_logprobs || r->best_of > f->n;
         job->params.n_logprobs = r->n_logprobs;
-        job->want_prompt_logprobs = r->echo && r->want_logprobs;
+        if (r->echo && r->want_logprobs)
+            want_echo_logprobs(job, r->n_logprobs);
         if (r->grammar != NULL)
             job->grammar = grammar_ref(r->grammar);
     }

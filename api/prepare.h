@@ -17,6 +17,7 @@
 #include "api/completion_request.h"
 #include "model/base/err.h"
 #include "model/dialect/speech.h"
+#include "model/sample/params.h"
 
 struct job;
 struct model;
@@ -43,9 +44,15 @@ int prepare_completion(struct job **out, const struct model *m,
                        const struct completion_request *r, uint32_t prompt,
                        struct err *err);
 
+/* The job.cache_salt of a request's cache_salt. */
+uint64_t prepare_salt(const char *cache_salt);
+
 /* The rendered text of a chat, for /apply-template and /tokenize. */
 int prepare_chat_text(struct buf *out, const struct model *m,
                       const struct chat_request *r, struct err *err);
+
+/* The sampling numbers of a request that names none. */
+struct sample_params prepare_defaults(const struct model *m);
 
 /* One line naming the sampling defaults in force, for the start banner. */
 void prepare_describe_defaults(struct buf *out, const struct model *m);

@@ -79,7 +79,7 @@ static bool is_unchanged(const struct buf *said, struct speech_options options,
     speech_init(&speech, &options, hear, &h);
     int rc = speech_feed(&speech, buf_str(said), said->len);
     if (rc == 0)
-        rc = speech_finish(&speech);
+        rc = speech_finish(&speech, false);
     bool same = rc == 0 && !h.differs && buf_ok(&h.text) &&
                 buf_ok(&h.thoughts) && h.n_calls == json_array_size(h.calls) &&
                 is_string(json_object_get(message, "content"), &h.text);

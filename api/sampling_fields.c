@@ -1,10 +1,12 @@
 /* sampling_fields.c -- see sampling_fields.h. */
 #include "api/sampling_fields.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "api/token_fields.h"
+
 #define CACHE_SALT_BYTES_MAX 1024u
+#define REQUEST_ID_MAX 128u
 
 static int set_number(struct sampling_fields *f, enum sampling_has bit,
                       float *out, const json_t *body, const char *key,
@@ -54,41 +56,76 @@ static int numbers(struct sampling_fields *f, const json_t *body,
 }
 
 static int integers(struct sampling_fields *f, const json_t *body,
-                    const struct sampling_rules *rules, struct err *err)
+                    struct err *err)
 {
-    int64_t v = 0, seed = 0, priority = 0, n = 1, min_tokens = 0;
-    int64_t n_draft = 0;
-    int rc = json_get_range(body, "top_k", &v, -1, INT32_MAX, "", err);
-    if (rc > 0)
-        f->has |= SAMPLING_TOP_K;
-    f->top_k = v > 0 ? (int32_t)v : 0;
-    if (rc >= 0 && (rc = json_get_int(body, "seed", &seed, "", err)) > 0)
-        f->has |= SAMPLING_SEED;
-    f->seed = (uint64_t)seed;
-    if (rc >= 0)
-        rc = json_get_range(body, "n", &n, 1, SAMPLING_N_MAX, "", err);
+    int64_t top_k = 0, n = 1, priority = 0, min_tokens = 0, n_draft = 0;
+    int64_t last_n = -1, n_top = 0;
+    const struct {
+        int64_t *out;
+        const char *key;
+        int64_t low, high;
+        unsigned bit;
+    } rows[] = {
+        {&top_k, "top_k", -1, INT32_MAX, SAMPLING_TOP_K},
+        {&n, "n", 1, SAMPLING_N_MAX, 0},
+        {&priority, "priority", INT32_MIN, INT32_MAX, 0},
+        {&min_tokens, "min_tokens", 0, INT32_MAX, 0},
+        {&n_draft, "speculative.n_max", 0, SAMPLING_DRAFT_MAX, SAMPLING_DRAFT},
+        {&last_n, "repeat_last_n", -1, INT32_MAX, 0},
+        {&n_top, "prompt_logprobs", 0, SAMPLING_LOGPROBS_MAX,
+         SAMPLING_PROMPT_LOGPROBS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int rc = json_get_range(body, rows[i].key, rows[i].out, rows[i].low,
+                                rows[i].high, "", err);
+        if (rc < 0)
+            return rc;
+        f->has |= rc > 0 ? rows[i].bit : 0;
+    }
+    f->top_k = top_k > 0 ? (int32_t)top_k : 0;
     f->n = (uint32_t)n;
-    if (rc >= 0)
-        rc = json_get_range(body, "priority", &priority, INT32_MIN, INT32_MAX,
-                            "", err);
     f->priority = (int32_t)priority;
-    if (rc >= 0)
-        rc = json_get_range(body, "min_tokens", &min_tokens, 0, INT32_MAX, "",
-                            err);
     f->min_tokens = (uint32_t)min_tokens;
-    if (rc >= 0)
-        rc = json_get_range(body, "speculative.n_max", &n_draft, 0,
-                            SAMPLING_DRAFT_MAX, "", err);
-    if (rc > 0)
-        f->has |= SAMPLING_DRAFT;
     f->n_draft = (uint32_t)n_draft;
-    static const char *const limits[] = {"max_tokens", "max_completion_tokens"};
+    f->penalty_window = last_n < 0 ? SAMPLE_WINDOW_ALL : (uint32_t)last_n;
+    f->n_prompt_logprobs = (uint32_t)n_top;
+    return 0;
+}
+
+/* -1 is chance, as in vLLM and llama-server. */
+static int seed(struct sampling_fields *f, const json_t *body, struct err *err)
+{
+    int64_t v;
+    int rc = json_get_int(body, "seed", &v, "", err);
+    if (rc > 0 && v != -1) {
+        f->seed = (uint64_t)v;
+        f->has |= SAMPLING_SEED;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* Three names, of which the last that is given wins. */
+static int length(struct sampling_fields *f, const json_t *body,
+                  const struct sampling_rules *rules, struct err *err)
+{
+    int64_t v;
+    int rc = json_get_range(body, "n_predict", &v, -1, INT32_MAX, "", err);
+    if (rc > 0 && v >= 0 && v < rules->min_max_tokens)
+        return err_field(err, "n_predict",
+                         "n_predict must be -1 or at least %lld",
+                         (long long)rules->min_max_tokens);
+    if (rc > 0)
+        f->has |= v < 0 ? SAMPLING_UNLIMITED : SAMPLING_MAX_TOKENS;
+    if (rc > 0 && v >= 0)
+        f->max_tokens = (uint32_t)v;
+    static const char *const names[] = {"max_tokens", "max_completion_tokens"};
     for (size_t i = 0; rc >= 0 && i < 2; i++) {
-        rc = json_get_range(body, limits[i], &v, rules->min_max_tokens,
+        rc = json_get_range(body, names[i], &v, rules->min_max_tokens,
                             INT32_MAX, "", err);
         if (rc > 0) {
             f->max_tokens = (uint32_t)v;
             f->has |= SAMPLING_MAX_TOKENS;
+            f->has &= ~(unsigned)SAMPLING_UNLIMITED;
         }
     }
     if (rc >= 0 && (f->has & SAMPLING_MAX_TOKENS) &&
@@ -99,10 +136,29 @@ static int integers(struct sampling_fields *f, const json_t *body,
     return rc < 0 ? rc : 0;
 }
 
+static int stream_options(struct sampling_fields *f, const json_t *body,
+                          struct err *err)
+{
+    static const char key[] = "stream_options";
+    json_t *options;
+    bool usage = false, continuous = false;
+    int rc = json_get_object(body, key, &options, "", err);
+    if (rc <= 0)
+        return rc;
+    rc = json_get_bool(options, "include_usage", &usage, key, err);
+    if (rc >= 0)
+        rc = json_get_bool(options, "continuous_usage_stats", &continuous, key,
+                           err);
+    /* OpenAI refuses them without a stream, but there are clients that always
+     * send them. */
+    f->include_usage = f->stream && usage;
+    f->continuous_usage = f->include_usage && continuous;
+    return rc < 0 ? rc : 0;
+}
+
 static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
 {
-    json_t *stream_options;
-    bool cache_prompt = true;
+    bool cache_prompt = true, beams = false;
     f->skip_special = true;
     const struct {
         bool *out;
@@ -112,185 +168,109 @@ static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
         {&f->include_stop, "include_stop_str_in_output"},
         {&f->skip_special, "skip_special_tokens"},
         {&f->return_token_ids, "return_token_ids"},
+        {&f->tokens_as_ids, "return_tokens_as_token_ids"},
         {&f->timings_per_token, "timings_per_token"},
         {&cache_prompt, "cache_prompt"},
+        {&beams, "use_beam_search"},
         {&f->stream, "stream"},
     };
-    int rc;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        rc = json_get_bool(body, rows[i].key, rows[i].out, "", err);
+        int rc = json_get_bool(body, rows[i].key, rows[i].out, "", err);
         if (rc < 0)
             return rc;
     }
     f->no_prefix = !cache_prompt;
-    if (!f->stream) /* OpenAI refuses stream_options then; clients send it */
-        return 0;
-    rc = json_get_object(body, "stream_options", &stream_options, "", err);
-    if (rc > 0)
-        rc = json_get_bool(stream_options, "include_usage", &f->include_usage,
-                           "stream_options", err);
-    if (rc >= 0 && json_is_object(json_object_get(body, "stream_options")))
-        rc = json_get_bool(json_object_get(body, "stream_options"),
-                           "continuous_usage_stats", &f->continuous_usage,
-                           "stream_options", err);
-    return rc < 0 ? rc : 0;
+    if (beams)
+        return err_field(err, "use_beam_search",
+                         "use_beam_search is not supported; best_of and n "
+                         "draw several answers");
+    if (f->stream && f->has & SAMPLING_PROMPT_LOGPROBS)
+        return err_field(err, "prompt_logprobs",
+                         "prompt_logprobs are not told in a stream");
+    return stream_options(f, body, err);
 }
 
-static int one_stop(const char **out, const json_t *v, const char *path,
-                    struct arena *arena, struct err *err)
-{
-    char text[64];
-    if (!json_is_string(v))
-        return err_field(err, path, "%s must be a string, not %s", path,
-                         json_describe(v, text));
-    size_t n = json_string_length(v);
-    if (n == 0)
-        return err_field(err, path, "%s must not be empty", path);
-    if (n > SAMPLING_STOP_BYTES_MAX)
-        return err_field(err, path,
-                         "%s has %zu bytes, more than the %u "
-                         "accepted",
-                         path, n, SAMPLING_STOP_BYTES_MAX);
-    if (memchr(json_string_value(v), '\0', n) != NULL)
-        return err_field(err, path, "%s must not hold a NUL character", path);
-    *out = arena_strndup(arena, json_string_value(v), n);
-    return *out != NULL ? 0 : err_nomem(err, "the stop strings");
-}
-
-static int stops(struct sampling_fields *f, const json_t *body,
-                 struct arena *arena, struct err *err)
-{
-    const json_t *v = json_object_get(body, "stop");
-    char text[64];
-    if (v == NULL || json_is_null(v))
-        return 0;
-    bool list = json_is_array(v);
-    if (!list && !json_is_string(v))
-        return err_field(err, "stop",
-                         "stop must be a string or an array of strings, not "
-                         "%s",
-                         json_describe(v, text));
-    size_t n = list ? json_array_size(v) : 1;
-    if (n > SAMPLING_STOPS_MAX)
-        return err_field(err, "stop",
-                         "stop holds %zu strings, more than the "
-                         "%u accepted",
-                         n, SAMPLING_STOPS_MAX);
-    const char **stop = arena_calloc(arena, n, sizeof *stop);
-    if (stop == NULL)
-        return err_nomem(err, "the stop strings");
-    for (size_t i = 0; i < n; i++) {
-        char path[32] = "stop";
-        if (list)
-            snprintf(path, sizeof path, "stop[%zu]", i);
-        int rc = one_stop(&stop[i], list ? json_array_get(v, i) : v, path,
-                          arena, err);
-        if (rc != 0)
-            return rc;
-    }
-    f->stop = stop;
-    f->n_stop = (uint32_t)n;
-    return 0;
-}
-
-/* A decimal id below n_vocab, or TOKEN_NONE. */
-static token_id parse_id(const char *s, uint32_t n_vocab)
-{
-    uint32_t id = 0;
-    if (*s == '\0')
-        return TOKEN_NONE;
-    for (; *s != '\0'; s++) {
-        if (*s < '0' || *s > '9')
-            return TOKEN_NONE;
-        id = id * 10 + (uint32_t)(*s - '0');
-        if (id >= n_vocab)
-            return TOKEN_NONE;
-    }
-    return (token_id)id;
-}
-
-static int biases(struct sampling_fields *f, const json_t *body,
-                  uint32_t n_vocab, struct arena *arena, struct err *err)
-{
-    json_t *map, *v;
-    const char *key;
-    int rc = json_get_object(body, "logit_bias", &map, "", err);
-    if (rc <= 0)
-        return rc;
-    size_t n = json_object_size(map);
-    if (n > SAMPLING_BIAS_MAX)
-        return err_field(err, "logit_bias",
-                         "logit_bias holds %zu entries, "
-                         "more than the %u accepted",
-                         n, SAMPLING_BIAS_MAX);
-    struct logit_bias *bias = arena_calloc(arena, n, sizeof *bias);
-    if (bias == NULL)
-        return err_nomem(err, "logit_bias");
-    json_object_foreach(map, key, v)
-    {
-        token_id id = parse_id(key, n_vocab);
-        if (id == TOKEN_NONE)
-            return err_field(err, "logit_bias",
-                             "logit_bias names the token "
-                             "\"%.20s\", but ids are 0 to %u",
-                             key, n_vocab - 1);
-        double value = json_number_value(v);
-        if (!json_is_number(v) || !(value >= -100 && value <= 100))
-            return err_field(err, "logit_bias",
-                             "logit_bias[\"%d\"] must be a "
-                             "number from -100 to 100",
-                             id);
-        bias[f->n_bias++] = (struct logit_bias){id, (float)value};
-    }
-    f->bias = bias;
-    return 0;
-}
-
-static int salt(struct sampling_fields *f, const json_t *body,
-                struct arena *arena, struct err *err)
+/* A short string without NUL that goes into the arena. */
+static int name(const char **out, const json_t *body, const char *key,
+                size_t most, struct arena *arena, struct err *err)
 {
     const char *s;
-    int rc = json_get_string(body, "cache_salt", &s, "", err);
+    int rc = json_get_string(body, key, &s, "", err);
     if (rc <= 0)
         return rc;
-    size_t n = json_string_length(json_object_get(body, "cache_salt"));
-    if (n == 0 || n > CACHE_SALT_BYTES_MAX || strlen(s) != n)
-        return err_field(err, "cache_salt",
-                         "cache_salt must have 1 to %u "
-                         "bytes, none of them NUL",
-                         CACHE_SALT_BYTES_MAX);
-    f->cache_salt = arena_strndup(arena, s, n);
-    return f->cache_salt != NULL ? 0 : err_nomem(err, "cache_salt");
+    size_t n = json_string_length(json_object_get(body, key));
+    if (n == 0 || n > most || strlen(s) != n)
+        return err_field(err, key,
+                         "%s must have 1 to %zu bytes, none of them NUL", key,
+                         most);
+    *out = arena_strndup(arena, s, n);
+    return *out != NULL ? 0 : err_nomem(err, key);
 }
 
-int sampling_token_ids(const token_id **out, uint32_t *n, const json_t *array,
-                       uint32_t n_vocab, uint32_t max, const char *path,
-                       struct arena *arena, struct err *err)
+int sampling_cache_salt(const char **out, const json_t *body,
+                        struct arena *arena, struct err *err)
 {
-    size_t size = json_array_size(array);
-    char text[64], full[64];
-    if (size > max)
-        return err_field(err, path,
-                         "%s holds %zu token ids, more than the %u "
-                         "accepted",
-                         path, size, max);
-    token_id *ids = arena_calloc(arena, size, sizeof *ids);
-    if (ids == NULL)
-        return err_nomem(err, "token ids");
-    for (size_t i = 0; i < size; i++) {
-        const json_t *v = json_array_get(array, i);
-        json_int_t id = json_integer_value(v);
-        if (!json_is_integer(v) || id < 0 || id >= (json_int_t)n_vocab) {
-            snprintf(full, sizeof full, "%.40s[%zu]", path, i);
-            return err_field(err, full,
-                             "%s must be a token id from 0 to %u, "
-                             "not %s",
-                             full, n_vocab - 1, json_describe(v, text));
-        }
-        ids[i] = (token_id)id;
-    }
-    *out = ids;
-    *n = (uint32_t)size;
+    return name(out, body, "cache_salt", CACHE_SALT_BYTES_MAX, arena, err);
+}
+
+/* It becomes part of the answer's id, so it must fit into a line of a log. */
+static int request_id(struct sampling_fields *f, const json_t *body,
+                      struct arena *arena, struct err *err)
+{
+    int rc =
+        name(&f->request_id, body, "request_id", REQUEST_ID_MAX, arena, err);
+    for (const char *s = f->request_id; rc == 0 && s != NULL && *s != '\0'; s++)
+        if (*s <= ' ' || *s > '~')
+            return err_field(err, "request_id",
+                             "request_id must be of printable ASCII characters "
+                             "and no spaces");
+    return rc;
+}
+
+static int truncation(struct sampling_fields *f, const json_t *body,
+                      struct err *err)
+{
+    int64_t most = 0;
+    const char *side = "left";
+    int rc = json_get_range(body, "truncate_prompt_tokens", &most, -1,
+                            INT32_MAX, "", err);
+    if (rc > 0 && most == 0)
+        return err_field(err, "truncate_prompt_tokens",
+                         "truncate_prompt_tokens must be -1 or at least 1");
+    if (rc >= 0)
+        rc = json_get_string(body, "truncation_side", &side, "", err);
+    if (rc < 0)
+        return rc;
+    if (strcmp(side, "left") != 0 && strcmp(side, "right") != 0)
+        return err_field(err, "truncation_side",
+                         "truncation_side must be left or right");
+    f->truncate = most < 0 ? SAMPLING_TRUNCATE_FIT : (uint32_t)most;
+    f->truncate_right = *side == 'r';
+    return 0;
+}
+
+/* vLLM's: 0 as the longest pattern looks for none. */
+static int loops(struct sampling_fields *f, const json_t *body, struct err *err)
+{
+    static const char at[] = "repetition_detection";
+    json_t *v;
+    int64_t most = 0, least = 0, count = 0;
+    int rc = json_get_object(body, at, &v, "", err);
+    if (rc <= 0)
+        return rc;
+    rc = json_get_range(v, "max_pattern_size", &most, 0, SAMPLING_PATTERN_MAX,
+                        at, err);
+    if (rc >= 0)
+        rc = json_get_range(v, "min_pattern_size", &least, 0, most, at, err);
+    if (rc >= 0)
+        rc = json_get_range(v, "min_count", &count, 0, INT32_MAX, at, err);
+    if (rc < 0)
+        return rc;
+    if (most > 0 && count < 2)
+        return err_field(err, "repetition_detection.min_count",
+                         "%s.min_count must be at least 2", at);
+    f->loops =
+        (struct job_loops){(uint32_t)least, (uint32_t)most, (uint32_t)count};
     return 0;
 }
 
@@ -298,24 +278,26 @@ int sampling_fields_parse(struct sampling_fields *f, const json_t *body,
                           const struct sampling_rules *rules,
                           struct arena *arena, struct err *err)
 {
-    json_t *ids;
     memset(f, 0, sizeof *f);
     int rc = numbers(f, body, err);
     if (rc == 0)
-        rc = integers(f, body, rules, err);
+        rc = integers(f, body, err);
+    if (rc == 0)
+        rc = seed(f, body, err);
+    if (rc == 0)
+        rc = length(f, body, rules, err);
     if (rc == 0)
         rc = flags(f, body, err);
     if (rc == 0)
-        rc = stops(f, body, arena, err);
+        rc = name(&f->cache_salt, body, "cache_salt", CACHE_SALT_BYTES_MAX,
+                  arena, err);
     if (rc == 0)
-        rc = biases(f, body, rules->n_vocab, arena, err);
+        rc = request_id(f, body, arena, err);
     if (rc == 0)
-        rc = salt(f, body, arena, err);
+        rc = truncation(f, body, err);
     if (rc == 0)
-        rc = json_get_array(body, "stop_token_ids", &ids, "", err);
-    if (rc > 0)
-        rc = sampling_token_ids(&f->stop_ids, &f->n_stop_ids, ids,
-                                rules->n_vocab, SAMPLING_STOP_IDS_MAX,
-                                "stop_token_ids", arena, err);
+        rc = loops(f, body, err);
+    if (rc == 0)
+        rc = token_fields_parse(f, body, rules->n_vocab, arena, err);
     return rc;
 }

@@ -2,13 +2,14 @@
  *
  * Both dialects are understood: llama-server's ("content", "add_special",
  * "with_pieces") and vLLM's ("prompt" or "messages", "add_special_tokens",
- * "return_token_strs").  The work is done on the pool, since a text may have
- * megabytes. */
+ * "return_token_strs"). */
 #include <string.h>
 
 #include "api/api_state.h"
-#include "api/error.h"
 #include "api/prepare.h"
+#include "api/task.h"
+#include "api/token_fields.h"
+#include "api/tokenize.h"
 #include "api/writer.h"
 #include "model/base/alloc.h"
 #include "model/base/json.h"
@@ -18,73 +19,7 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-#define CHAT_BYTES ((size_t)64 << 20)
-#define DETOKENIZE_MAX_TOKENS 1000000u
-
-/* One request that needs the tokenizer but no engine. */
-struct task {
-    struct api *api;
-    struct exchange *ex; /* held */
-    int (*work)(struct task *t);
-    struct buf out; /* the answer's body */
-    int rc;
-    struct err err;
-};
-
-static void task_work(void *user)
-{
-    struct task *t = user;
-    t->rc = t->work(t);
-    if (t->rc == 0 && !buf_ok(&t->out))
-        t->rc = err_nomem(&t->err, "the answer");
-}
-
-static void task_done(void *user)
-{
-    struct task *t = user;
-    if (t->rc == 0)
-        exchange_reply(t->ex, 200, "application/json", buf_str(&t->out),
-                       t->out.len);
-    else
-        error_reply(t->ex, &t->err);
-    t->api->n_tasks--;
-    exchange_release(t->ex);
-    buf_deinit(&t->out);
-    mem_free(t);
-}
-
-static void task_start(struct api *api, struct exchange *ex,
-                       int (*work)(struct task *t))
-{
-    struct task *t = mem_calloc(1, sizeof *t);
-    struct err err = {0};
-    if (t != NULL) {
-        *t = (struct task){.api = api, .ex = ex, .work = work};
-        exchange_hold(ex);
-        if (loop_background(api->loop, task_work, task_done, t) == 0) {
-            api->n_tasks++;
-            return;
-        }
-        exchange_release(ex);
-        mem_free(t);
-    }
-    err_nomem(&err, "the request");
-    error_reply(ex, &err);
-}
-
-static int parse_body(const struct task *t, json_t **out, struct err *err)
-{
-    size_t n;
-    const char *body = exchange_body(t->ex, &n);
-    int rc =
-        json_parse(out, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
-    if (rc == 0 && !json_is_object(*out)) {
-        json_decref(*out);
-        *out = NULL;
-        rc = err_set(err, ERR_INVALID, "the body must be a JSON object");
-    }
-    return rc;
-}
+#define DETOKENIZE_MAX_TOKENS 900000u
 
 /* --- the text to tokenize --------------------------------------------------
  */
@@ -104,7 +39,7 @@ static int text_of_messages(struct text *x, const struct task *t,
     size_t n;
     const char *body = exchange_body(t->ex, &n);
     int rc = chat_request_parse(&chat, body, n, t->api->model->hp.n_vocab,
-                                CHAT_BYTES, err);
+                                TOKENIZE_CHAT_BYTES, err);
     if (rc != 0)
         return rc;
     rc = prepare_chat_text(&x->rendered, t->api->model, &chat, err);
@@ -114,37 +49,44 @@ static int text_of_messages(struct text *x, const struct task *t,
     return rc;
 }
 
-static bool is_given(const json_t *body, const char *key)
+/* The text under one of its names; `found` stays as it is when there is none.
+ */
+static int take_text(struct text *x, const json_t *body, const char *key,
+                     bool special, bool *found, struct err *err)
 {
-    const json_t *v = json_object_get(body, key);
-    return v != NULL && !json_is_null(v);
+    int rc = json_get_text(body, key, &x->bytes, &x->n, "", err);
+    if (rc > 0) {
+        x->special = special;
+        *found = true;
+    }
+    return rc < 0 ? rc : 0;
 }
 
+/* messages win over prompt, and prompt over content. */
 static int find_text(struct text *x, const json_t *body, const struct task *t,
                      struct err *err)
 {
-    const char *key = "content";
+    const json_t *messages = json_object_get(body, "messages");
+    bool found = false;
     x->parse_special = true;
-    if (is_given(body, "messages"))
-        return text_of_messages(x, t, err);
-    if (is_given(body, "prompt")) {
-        key = "prompt";
-        x->special = true;
-    }
-    const char *s;
-    int rc = json_get_string(body, key, &s, "", err);
-    if (rc < 0)
-        return rc;
+    int rc = take_text(x, body, "content", false, &found, err);
     if (rc == 0)
-        return err_field(err, "content",
-                         "one of content, prompt and messages must be given");
-    x->bytes = s;
-    x->n = json_string_length(json_object_get(body, key));
+        rc = take_text(x, body, "prompt", true, &found, err);
+    if (rc != 0)
+        return rc;
+    bool chat = messages != NULL && !json_is_null(messages);
+    if (chat)
+        x->special = false; /* the template writes them */
     if (json_get_bool(body, "add_special", &x->special, "", err) < 0 ||
         json_get_bool(body, "add_special_tokens", &x->special, "", err) < 0 ||
         json_get_bool(body, "parse_special", &x->parse_special, "", err) < 0)
         return -ERR_INVALID;
-    return 0;
+    if (chat)
+        return text_of_messages(x, t, err);
+    return found
+               ? 0
+               : err_field(err, "content",
+                           "one of content, prompt and messages must be given");
 }
 
 /* A piece that is not UTF-8 by itself is told as its bytes, as llama-server
@@ -162,6 +104,18 @@ static void put_piece(struct writer *w, const struct tokenizer *tok,
     for (size_t i = 0; i < n; i++)
         writer_int(w, (unsigned char)s[i]);
     writer_end_array(w);
+}
+
+/* As vLLM types them: a string each, whatever the bytes. */
+static void put_string(struct writer *w, const struct tokenizer *tok,
+                       token_id id)
+{
+    struct buf text = {0};
+    tokenize_join(&text, tok, &id, 1);
+    writer_string_n(w, buf_str(&text), text.len);
+    if (!buf_ok(&text))
+        w->out->failed = true;
+    buf_deinit(&text);
 }
 
 static void put_tokens(struct task *t, const token_id *ids, size_t n,
@@ -191,7 +145,7 @@ static void put_tokens(struct task *t, const token_id *ids, size_t n,
         writer_key(&w, "token_strs");
         writer_array(&w);
         for (size_t i = 0; i < n; i++)
-            put_piece(&w, tok, ids[i]);
+            put_string(&w, tok, ids[i]);
         writer_end_array(&w);
     }
     writer_end_object(&w);
@@ -204,7 +158,7 @@ static int tokenize(struct task *t)
     token_id *ids = NULL;
     size_t n = 0;
     bool pieces = false, strings = false;
-    int rc = parse_body(t, &body, &t->err);
+    int rc = task_body(t, &body, &t->err);
     if (rc != 0)
         return rc;
     rc = find_text(&x, body, t, &t->err);
@@ -233,8 +187,8 @@ void api_tokenize(struct exchange *ex, void *user)
 /* --- the way back ----------------------------------------------------------
  */
 
-static void join_tokens(const struct tokenizer *tok, const token_id *ids,
-                        uint32_t n_ids, struct buf *text)
+void tokenize_join(struct buf *text, const struct tokenizer *tok,
+                   const token_id *ids, uint32_t n_ids)
 {
     struct detok d;
     detok_init(&d);
@@ -257,7 +211,7 @@ static int detokenize(struct task *t)
     const token_id *ids = NULL;
     uint32_t n = 0;
     struct buf text = {0};
-    int rc = parse_body(t, &body, &t->err);
+    int rc = task_body(t, &body, &t->err);
     if (rc != 0)
         return rc;
     struct arena *arena = arena_new(0);
@@ -268,12 +222,11 @@ static int detokenize(struct task *t)
     if (rc == 0 && array == NULL)
         rc = err_field(&t->err, "tokens", "tokens must be an array of ids");
     if (rc == 0)
-        rc =
-            sampling_token_ids(&ids, &n, array, t->api->model->hp.n_vocab,
-                               DETOKENIZE_MAX_TOKENS, "tokens", arena, &t->err);
+        rc = token_fields_ids(&ids, &n, array, t->api->model->hp.n_vocab,
+                              DETOKENIZE_MAX_TOKENS, "tokens", arena, &t->err);
     if (rc == 0) {
         struct writer w;
-        join_tokens(t->api->model->tokenizer, ids, n, &text);
+        tokenize_join(&text, t->api->model->tokenizer, ids, n);
         writer_init(&w, &t->out);
         writer_object(&w);
         writer_key(&w, "content");

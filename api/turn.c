@@ -7,25 +7,26 @@
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/prepare.h"
+#include "api/tenant.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
-#include "model/base/hash.h"
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 #include "server/http/sse.h"
 
 #define REQUEST_BYTES ((size_t)64 << 20)
-#define KEY_SEED 2u
 #define PING_MS 10000u
+#define PROMPT_SCORES_MAX (1u << 21) /* up to 100 bytes each */
 
 /* --- the end of a turn --------------------------------------------------- */
 
 static void free_choice(struct choice *c)
 {
     struct logprob_lists *l = &c->logprobs;
-    struct buf *bufs[] = {&c->ids,  &l->content, &l->tokens, &l->values,
-                          &l->tops, &l->offsets, &c->said};
+    struct buf *bufs[] = {&c->ids,    &l->content,        &l->tokens,
+                          &l->values, &l->tops,           &l->offsets,
+                          &c->said,   &c->prompt_logprobs};
     speech_deinit(&c->speech);
     parts_deinit(&c->parts);
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
@@ -61,17 +62,6 @@ static void turn_free(struct turn *t)
     mem_free(t);
 }
 
-/* Where only time helps, the engine knows how much of it. */
-static uint32_t retry_s(const struct turn *t, const struct err *err)
-{
-    const struct api *api = t->api;
-    if (t->n_own > 0)
-        return engine_retry_own_s(api->engine, t->n_own);
-    bool is_full = err->class_ == ERR_BUSY;
-    bool is_late = err->class_ == ERR_UNAVAILABLE && api->phase == API_SERVING;
-    return is_full || is_late ? engine_retry_s(api->engine) : 0;
-}
-
 static void say_error(struct turn *t, const struct err *err)
 {
     if (t->form->say_error != NULL) {
@@ -86,7 +76,8 @@ static void say_error(struct turn *t, const struct err *err)
 static void turn_fail(struct turn *t, const struct err *err)
 {
     if (!t->began) {
-        error_reply_as(t->ex, err, retry_s(t, err), t->form->error_body);
+        error_reply_as(t->ex, err, tenant_retry_s(t->api, t->n_own, err),
+                       t->form->error_body);
     } else {
         buf_clear(&t->out);
         buf_clear(&t->json);
@@ -250,6 +241,26 @@ static int make_jobs(struct turn *t)
     return 0;
 }
 
+/* Prompts are scored a hundred times faster than replies are said, so that
+ * their lists are what an answer could grow without end by. */
+static int check_scores(struct turn *t)
+{
+    const bool echo = !t->form->is_chat && t->completion.echo;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < t->n_jobs; i++) {
+        const struct job *job = t->jobs[i].job;
+        if (job->want_prompt_logprobs)
+            n += (uint64_t)job->n_prompt * (job->n_prompt_logprobs + 1) *
+                 (echo ? job->n_choices : 1);
+    }
+    if (n <= PROMPT_SCORES_MAX)
+        return 0;
+    return err_field(&t->err, "prompt",
+                     "the logprobs of all prompts are %llu numbers, more than "
+                     "the %u that an answer may hold",
+                     (unsigned long long)n, PROMPT_SCORES_MAX);
+}
+
 static int make_choices(struct turn *t)
 {
     struct answer *a = &t->answer;
@@ -263,9 +274,11 @@ static int make_choices(struct turn *t)
         const struct job *job = t->jobs[i / per_job].job;
         c->index = i;
         c->answer = a;
+        c->first = &a->choices[i - i % per_job];
         c->prompt = job->prompt;
         c->n_prompt = job->n_prompt;
         c->stop_token = TOKEN_NONE;
+        c->parts.call_prefix = t->form->call_prefix;
         speech_init(&c->speech, &t->speech, turn_on_speech, c);
     }
     return 0;
@@ -278,11 +291,12 @@ static void prepare_on_pool(void *user)
     if (t->rc == 0)
         t->rc = make_jobs(t);
     if (t->rc == 0)
+        t->rc = check_scores(t);
+    if (t->rc == 0)
         t->rc = make_choices(t);
 }
 
-/* Looking at all turns leaves no count that could be wrong. */
-static uint32_t jobs_of(const struct api *api, uint64_t tenant)
+uint32_t turn_jobs_of(const struct api *api, uint64_t tenant)
 {
     uint32_t n = 0;
     for (struct list *at = api->turns.next; at != &api->turns; at = at->next) {
@@ -298,21 +312,12 @@ static uint32_t jobs_of(const struct api *api, uint64_t tenant)
 static int check_share(struct turn *t)
 {
     const uint32_t most = t->api->options->max_per_key;
-    if (most == 0)
-        return 0;
-    if (t->n_jobs > most)
+    if (most > 0 && t->n_jobs > most)
         return err_field(&t->err, "prompt",
                          "the request has %u prompts, but a key may have %u "
                          "at once (max-per-key)",
                          t->n_jobs, most);
-    uint32_t n = jobs_of(t->api, t->tenant);
-    if (n + t->n_jobs <= most)
-        return 0;
-    t->n_own = n;
-    return err_set(&t->err, ERR_BUSY,
-                   "%u requests of this key are being served or wait, no more "
-                   "than %u are taken (max-per-key)",
-                   n, most);
+    return tenant_check(t->api, t->tenant, t->n_jobs, &t->n_own, &t->err);
 }
 
 static int submit(struct turn *t)
@@ -329,9 +334,15 @@ static int submit(struct turn *t)
 static void begin_saying(struct turn *t)
 {
     t->form->say_begin(t);
-    if (buf_ok(&t->out) && t->out.len > 0)
+    if (!buf_ok(&t->out)) {
+        struct err err = {0};
+        err_nomem(&err, "the beginning of the answer");
+        turn_fail(t, &err);
+        return;
+    }
+    if (t->out.len > 0)
         exchange_stream_write(t->ex, t->out.data, t->out.len);
-    buf_clear(&t->out); /* if memory was short, the next write says so too */
+    buf_clear(&t->out);
 }
 
 static void prepared(void *user)
@@ -359,17 +370,6 @@ static void prepared(void *user)
     }
 }
 
-/* Clients with keys of their own do not learn from the time to the first token
- * what others have asked. */
-static uint64_t tenant_of(const struct api *api, const struct exchange *ex)
-{
-    if (!auth_required(api->auth))
-        return 0;
-    const char *key = auth_presented(exchange_header(ex, "Authorization"),
-                                     exchange_header(ex, "X-Api-Key"));
-    return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
-}
-
 void turn_begin(struct api *api, struct exchange *ex,
                 const struct turn_form *form)
 {
@@ -387,7 +387,9 @@ void turn_begin(struct api *api, struct exchange *ex,
     t->api = api;
     t->ex = ex;
     t->form = form;
-    t->tenant = tenant_of(api, ex);
+    t->tenant = api_tenant(api, ex);
+    const char *name = exchange_header(ex, "X-Request-Id");
+    t->named = name != NULL && strcmp(name, exchange_request_id(ex)) == 0;
     t->preparing = true;
     list_append(&api->turns, &t->node);
     exchange_hold(ex);
@@ -410,7 +412,8 @@ void turn_ping_all(struct api *api)
         struct turn *t = list_owner(n, struct turn, node);
         if (!t->began || t->paused || now - t->wrote_ms < after)
             continue;
-        exchange_stream_write(t->ex, SSE_PING, sizeof SSE_PING - 1);
+        const char *ping = t->form->ping != NULL ? t->form->ping : SSE_PING;
+        exchange_stream_write(t->ex, ping, strlen(ping));
         t->wrote_ms = now;
     }
 }

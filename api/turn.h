@@ -13,6 +13,8 @@
 #ifndef LFMD_API_TURN_H
 #define LFMD_API_TURN_H
 
+#include <stdint.h>
+
 struct api;
 struct exchange;
 struct turn_form;
@@ -21,7 +23,10 @@ struct turn_form;
 void turn_begin(struct api *api, struct exchange *ex,
                 const struct turn_form *form);
 
-/* Sends a comment on every stream that has been silent for ping_ms. */
+/* Jobs of the tenant's turns that have not ended. */
+uint32_t turn_jobs_of(const struct api *api, uint64_t tenant);
+
+/* Sends a ping on every stream that has been silent for ping_ms. */
 void turn_ping_all(struct api *api);
 
 /* Ends every turn that has a job running; see api_cut. */

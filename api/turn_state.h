@@ -35,6 +35,7 @@ struct turn {
     bool began;      /* the stream's headers are out */
     bool paused;     /* the reader is slow */
     bool parsed;     /* one of the requests is to be deinited */
+    bool named;      /* by an X-Request-Id of the client's */
     uint64_t tenant; /* of its jobs; whose calls are replayed; and cache_salt of
                         jobs whose request names none */
     struct chat_request chat;

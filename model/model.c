@@ -155,6 +155,7 @@ static void set_directory_name(struct model *m, const char *path)
 
 static void name_model(struct model *m, const struct opening *op)
 {
+    m->is_gguf = op->gguf != NULL;
     if (op->gguf != NULL)
         set_file_name(m, op);
     else

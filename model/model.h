@@ -11,6 +11,7 @@
 #ifndef LFMD_MODEL_MODEL_H
 #define LFMD_MODEL_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "model/base/err.h"
@@ -46,6 +47,7 @@ struct model {
     uint32_t max_slices;
     uint32_t max_logit_rows;
     char name[256];   /* of the file or directory */
+    bool is_gguf;     /* a file of that name and ".gguf" */
     char memory[192]; /* what it takes, for the banner */
 };
 

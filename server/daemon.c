@@ -67,6 +67,8 @@ static void cut(struct daemon *d)
         return;
     d->cut = true;
     d->give_up_ms = clock_now_ms() + CUT_MS;
+    if (has_engine(d))
+        engine_drain(d->engine); /* nor what the pool still prepares */
     api_cut(d->api);
 }
 
@@ -105,9 +107,8 @@ static void stop(struct daemon *d)
     d->stopping = true;
     d->cut_at_ms = clock_now_ms() + d->options->drain_timeout_ms;
     api_drain(d->api);
+    /* Calls that were taken may have prompts left for the engine. */
     http_drain(d->http);
-    if (has_engine(d))
-        engine_drain(d->engine);
     loop_timer_again(d->poll, 0);
 }
 

@@ -16,44 +16,6 @@
 #include "model/base/alloc.h"
 #include "model/base/json_load.h"
 
-static int scan(const char *s, size_t n, uint32_t max_depth, uint32_t max_nodes,
-                struct err *err)
-{
-    uint32_t depth = 0;
-    uint64_t nodes = 1;
-    for (size_t i = 0; i < n; i++) {
-        switch (s[i]) {
-        case '"':
-            for (i++; i < n && s[i] != '"'; i++)
-                if (s[i] == '\\')
-                    i++;
-            break;
-        case '[':
-        case '{':
-            nodes++;
-            if (++depth > max_depth)
-                return err_set(err, ERR_INVALID,
-                               "JSON is nested deeper than %u levels",
-                               max_depth);
-            break;
-        case ']':
-        case '}':
-            if (depth > 0)
-                depth--;
-            break;
-        case ',':
-            nodes++;
-            break;
-        default:
-            break;
-        }
-    }
-    if (nodes > max_nodes)
-        return err_set(err, ERR_INVALID, "JSON has more than %u values",
-                       max_nodes);
-    return 0;
-}
-
 /* Which member of the outermost object the byte at `n` belongs to: the last
  * string before it that a colon follows.  Leaves `out` alone if that is not
  * told, or is no plain name. */
@@ -71,6 +33,8 @@ static void name_field(char *out, size_t size, const char *s, size_t n)
             depth++;
         } else if (s[i] == ']' || s[i] == '}') {
             depth -= depth > 0;
+            if (depth == 0)
+                name = NULL;
         } else if (depth == 1 && s[i] == ':') {
             name = s + from;
             n_name = len;
@@ -78,7 +42,7 @@ static void name_field(char *out, size_t size, const char *s, size_t n)
             name = NULL;
         }
     }
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyz_";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789_.";
     if (name == NULL || n_name == 0 || n_name >= size)
         return;
     for (size_t i = 0; i < n_name; i++)
@@ -86,6 +50,56 @@ static void name_field(char *out, size_t size, const char *s, size_t n)
             return;
     memcpy(out, name, n_name);
     out[n_name] = '\0';
+}
+
+/* Names the member that the byte at `at` is in, beside the error that is set.
+ */
+static int at_byte(const char *s, size_t at, struct err *err)
+{
+    if (err != NULL)
+        name_field(err->param, sizeof err->param, s, at);
+    return -ERR_INVALID;
+}
+
+static int scan(const char *s, size_t n, uint32_t max_depth, uint32_t max_nodes,
+                struct err *err)
+{
+    uint32_t depth = 0;
+    uint64_t nodes = 1;
+    for (size_t i = 0; i < n; i++) {
+        switch (s[i]) {
+        case '"':
+            for (i++; i < n && s[i] != '"'; i++)
+                if (s[i] == '\\')
+                    i++;
+            break;
+        case '[':
+        case '{':
+            nodes++;
+            if (++depth > max_depth) {
+                err_set(err, ERR_INVALID,
+                        "JSON is nested deeper than %u levels", max_depth);
+                return at_byte(s, i, err);
+            }
+            break;
+        case ']':
+        case '}':
+            if (depth > 0)
+                depth--;
+            break;
+        case ',':
+            nodes++;
+            break;
+        default:
+            break;
+        }
+        if (nodes > max_nodes) {
+            err_set(err, ERR_INVALID, "JSON has more than %u values",
+                    max_nodes);
+            return at_byte(s, i, err);
+        }
+    }
+    return 0;
 }
 
 int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
@@ -112,10 +126,8 @@ int json_parse(json_t **out, const char *text, size_t n, uint32_t depth,
         *near = '\0';
     err_set(err, ERR_INVALID, "not valid JSON: %s (line %d, column %d)", e.text,
             e.line, e.column);
-    if (err != NULL && e.position > 0)
-        name_field(err->param, sizeof err->param, text,
-                   (size_t)e.position < n ? (size_t)e.position : n);
-    return -ERR_INVALID;
+    size_t at = e.position > 0 ? (size_t)e.position : 0;
+    return at_byte(text, at < n ? at : n, err);
 }
 
 static int read_file(const char *path, size_t max_bytes, struct buf *b,
@@ -282,7 +294,25 @@ int json_get_string(const json_t *obj, const char *key, const char **out,
         return 0;
     if (!json_is_string(v))
         return wrong(v, key, "a string", path, err);
+    if (strlen(json_string_value(v)) != json_string_length(v)) {
+        char full[64];
+        snprintf(full, sizeof full, "%s%s%s", path, path[0] ? "." : "", key);
+        return err_field(err, full, "%s must not hold a NUL character", full);
+    }
     *out = json_string_value(v);
+    return 1;
+}
+
+int json_get_text(const json_t *obj, const char *key, const char **out,
+                  size_t *n, const char *path, struct err *err)
+{
+    const json_t *v = find(obj, key);
+    if (v == NULL)
+        return 0;
+    if (!json_is_string(v))
+        return wrong(v, key, "a string", path, err);
+    *out = json_string_value(v);
+    *n = json_string_length(v);
     return 1;
 }
 
@@ -310,10 +340,9 @@ int json_get_object(const json_t *obj, const char *key, json_t **out,
     return 1;
 }
 
-void json_quote(struct buf *b, const char *s, size_t n)
+void json_escape(struct buf *b, const char *s, size_t n)
 {
     size_t plain = 0; /* start of the run not yet copied */
-    buf_putc(b, '"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F)
@@ -342,6 +371,12 @@ void json_quote(struct buf *b, const char *s, size_t n)
         }
     }
     buf_put(b, s + plain, n - plain);
+}
+
+void json_quote(struct buf *b, const char *s, size_t n)
+{
+    buf_putc(b, '"');
+    json_escape(b, s, n);
     buf_putc(b, '"');
 }
 

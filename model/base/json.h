@@ -42,10 +42,13 @@ int json_get_range(const json_t *obj, const char *key, int64_t *out,
                    struct err *err);
 int json_get_number(const json_t *obj, const char *key, double *out,
                     const char *path, struct err *err);
-/* Borrowed from `obj`; may hold NULs only if the document escaped them, which
- * json_string_length tells. */
+/* A name or a word: one that holds a NUL, and would be cut there, is refused.
+ * Borrowed from `obj`. */
 int json_get_string(const json_t *obj, const char *key, const char **out,
                     const char *path, struct err *err);
+/* Any text, *n bytes: NULs may be among them. */
+int json_get_text(const json_t *obj, const char *key, const char **out,
+                  size_t *n, const char *path, struct err *err);
 int json_get_array(const json_t *obj, const char *key, json_t **out,
                    const char *path, struct err *err);
 int json_get_object(const json_t *obj, const char *key, json_t **out,
@@ -59,6 +62,7 @@ const char *json_describe(const json_t *v, char out[64]);
 
 /* Appends `s` as a JSON string with its quotes; bytes must be UTF-8. */
 void json_quote(struct buf *b, const char *s, size_t n);
+void json_escape(struct buf *b, const char *s, size_t n); /* without them */
 
 /* Appends `v` compactly (", " and ": " when `spaced`), keys in their order. */
 void json_write(struct buf *b, const json_t *v, bool spaced);

@@ -1,216 +1,637 @@
-/* pycall.c -- see pycall.h. */
+/* pycall.c -- see pycall.h.
+ *
+ * A machine over a tape.  Each step reads a little at the cursor, or waits for
+ * more bytes; words are read when they have ended, so a step may look at their
+ * bytes again, PYLITERAL_SCALAR_MAX of them at most.  What was read goes to
+ * `out` as JSON.  Now and then `out` is such that closing brackets would make
+ * an object of it: pycall_settle() marks it safe, it can be told, and the tape
+ * before the cursor can be forgotten.
+ *
+ *     tape   (a='x', b=[1 2])        out   {"a": "x", "b": [1
+ *                   ^kept ^cur                      ^safe
+ *
+ * Here 2 cannot follow 1: told is {"a": "x"}, and the rest is b=[1 2]). */
 #include "model/dialect/pycall.h"
 
 #include <string.h>
 
+#include "model/base/hash.h"
 #include "model/base/utf8.h"
+#include "model/dialect/pycall_state.h"
 #include "model/dialect/pyliteral.h"
 
-static bool is_name_byte(char c, bool dotted)
+void pycall_init(struct pycall *r, pycall_fn *on, void *user)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           (c >= '0' && c <= '9') || c == '-' || (unsigned char)c >= 0x80 ||
-           (dotted && c == '.');
+    memset(r, 0, sizeof *r);
+    r->on = on;
+    r->user = user;
 }
 
-static size_t take_name(struct pyliteral_in *in, bool dotted)
+void pycall_deinit(struct pycall *r)
 {
-    const char *start = in->p;
-    while (in->p < in->end && is_name_byte(*in->p, dotted))
-        in->p++;
-    return (size_t)(in->p - start);
+    buf_deinit(&r->tape);
+    buf_deinit(&r->out);
+    buf_deinit(&r->name);
+    buf_deinit(&r->text);
+    buf_deinit(&r->members);
 }
 
-static bool take(struct pyliteral_in *in, char c)
+bool pycall_ok(const struct pycall *r)
 {
-    pyliteral_skip_space(in);
-    if (in->p == in->end || *in->p != c)
-        return false;
-    in->p++;
+    return buf_ok(&r->tape) && buf_ok(&r->out) && buf_ok(&r->name) &&
+           buf_ok(&r->text) && buf_ok(&r->members);
+}
+
+bool pycall_told(const struct pycall *r)
+{
+    return r->told;
+}
+
+const char *pycall_rest(const struct pycall *r, size_t *n)
+{
+    *n = r->tape.len - r->kept;
+    return buf_str(&r->tape) + r->kept;
+}
+
+/* ---- telling ---- */
+
+static void flush(struct pycall *r)
+{
+    if (!r->begun || !pycall_ok(r))
+        return;
+    if (!r->said)
+        r->on(r->user, PYCALL_BEGIN, buf_str(&r->name), r->name.len);
+    r->said = true;
+    size_t n = (size_t)(r->safe - r->base);
+    if (n > 0)
+        r->on(r->user, PYCALL_ARGS, r->out.data, n);
+    buf_drop(&r->out, n);
+    r->base = r->safe;
+}
+
+void pycall_settle(struct pycall *r)
+{
+    bool named = r->has_name && (r->has_args || r->depth != 1 ||
+                                 r->frames[0].kind != PYFRAME_OBJECT);
+    if (!named || r->n_undecided > 0 || r->ignoring)
+        return;
+    r->begun = r->told = true;
+    r->safe = r->base + r->out.len;
+    r->safe_string = r->state == STRING;
+    r->kept = r->cur;
+}
+
+static char json_close(enum pyframe_kind kind)
+{
+    return kind == PYFRAME_CALL || kind == PYFRAME_DICT || kind == PYFRAME_BRACE
+               ? '}'
+               : ']';
+}
+
+static void end_call(struct pycall *r)
+{
+    flush(r);
+    if (r->said)
+        r->on(r->user, PYCALL_END, NULL, 0);
+    r->n_calls++;
+    r->begun = r->said = r->has_name = r->has_args = false;
+    r->kept = r->cur;
+    r->base = r->safe = 0;
+    r->depth = 0;
+    buf_clear(&r->out);
+    buf_clear(&r->members);
+}
+
+/* Closes what was told of the call at hand. */
+static void repair(struct pycall *r)
+{
+    size_t kept = r->kept;
+    r->out.len = (size_t)(r->safe - r->base);
+    if (r->safe_string)
+        buf_putc(&r->out, '"');
+    for (uint32_t i = r->depth; i-- > 0;)
+        if (r->frames[i].kind != PYFRAME_OBJECT && r->frames[i].at < r->safe)
+            buf_putc(&r->out, json_close(r->frames[i].kind));
+    r->safe = r->base + r->out.len;
+    end_call(r);
+    r->kept = kept;
+}
+
+bool pycall_fail(struct pycall *r)
+{
+    if (r->begun && pycall_ok(r))
+        repair(r);
+    r->state = FAILED;
+    return false;
+}
+
+/* ---- the tape ---- */
+
+/* Takes the byte at the cursor. */
+static bool take(struct pycall *r, enum state state)
+{
+    r->cur++;
+    return pycall_go(r, state);
+}
+
+/* Past white space, to a byte; 0 when there is none yet, or we failed. */
+static bool next(struct pycall *r, char *c)
+{
+    while (r->cur < r->tape.len && pyliteral_is_space(r->tape.data[r->cur]))
+        r->cur++;
+    if (r->cur - r->kept > PYCALL_UNTOLD_MAX)
+        return pycall_fail(r);
+    *c = pycall_byte(r, r->cur);
+    return r->cur < r->tape.len;
+}
+
+/* The word at the cursor, of at most `max` bytes.  False: it may go on, or we
+ * failed. */
+static bool word(struct pycall *r, bool (*has)(char c), size_t max, size_t *n)
+{
+    size_t i = r->cur;
+    while (i < r->tape.len && i - r->cur <= max && has(r->tape.data[i]))
+        i++;
+    *n = i - r->cur;
+    if (*n > max)
+        return pycall_fail(r);
+    return i < r->tape.len || r->ended;
+}
+
+static bool in_parameter(char c)
+{
+    return pyliteral_is_name(c, false);
+}
+
+static bool in_name(char c)
+{
+    return pyliteral_is_name(c, true);
+}
+
+/* Moves the `n` bytes at the cursor to `to`, which must be some and UTF-8. */
+static bool keep(struct pycall *r, size_t n, struct buf *to)
+{
+    const char *s = r->tape.data + r->cur;
+    if (n == 0 || !utf8_valid(s, n))
+        return pycall_fail(r);
+    buf_clear(to);
+    buf_put(to, s, n);
+    r->cur += n;
     return true;
 }
 
-/* What a reader of JSON would refuse (a name given twice, above all) is not
- * passed on. */
-static bool is_object(const char *text, size_t n)
+/* ---- frames ---- */
+
+static bool push(struct pycall *r, enum pyframe_kind kind, enum state state)
 {
-    json_t *v;
-    if (json_parse(&v, text, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, NULL) !=
-        0)
-        return false;
-    bool ok = json_is_object(v);
-    json_decref(v);
-    return ok;
+    if (r->depth >= PYCALL_DEPTH_MAX + (r->depth > 0 && pycall_is_json(r)))
+        return pycall_fail(r);
+    r->frames[r->depth++] = (struct pyframe){
+        .kind = kind,
+        .at = r->base + r->out.len,
+        .members = r->members.len,
+    };
+    r->n_undecided += pyframe_undecided(kind);
+    if (kind != PYFRAME_OBJECT)
+        buf_putc(&r->out, json_close(kind) == '}' ? '{' : '[');
+    return take(r, state);
 }
 
-/* After "f(": up to and with the closing parenthesis. */
-static bool arguments(struct pyliteral_in *in, struct buf *store)
+static void decide(struct pycall *r, enum pyframe_kind kind)
 {
-    bool first = true;
-    buf_putc(store, '{');
-    while (!take(in, ')')) {
-        if (!first && !take(in, ','))
-            return false;
-        if (!first && take(in, ')'))
-            break;
-        pyliteral_skip_space(in);
-        const char *name = in->p;
-        size_t n = take_name(in, false);
-        if (n == 0 || !take(in, '='))
-            return false;
-        if (!first)
-            buf_puts(store, ", ");
-        json_quote(store, name, n);
-        buf_puts(store, ": ");
-        if (!pyliteral_to_json(in, store))
-            return false;
-        first = false;
+    struct pyframe *f = pycall_top(r);
+    f->kind = kind;
+    r->n_undecided--;
+    if (kind == PYFRAME_SET && buf_ok(&r->out))
+        r->out.data[f->at - r->base] = '[';
+}
+
+bool pycall_value_read(struct pycall *r)
+{
+    pycall_top(r)->n_items++;
+    return pycall_go(r, AFTER_VALUE);
+}
+
+/* (1) is 1, and its bracket was none. */
+static void unwrap(struct pycall *r)
+{
+    size_t at = (size_t)(pycall_top(r)->at - r->base);
+    if (buf_ok(&r->out)) {
+        memmove(r->out.data + at, r->out.data + at + 1, r->out.len - at);
+        r->out.len--;
     }
-    buf_putc(store, '}');
+}
+
+static bool call_read(struct pycall *r)
+{
+    if (pycall_is_json(r) && !r->has_args)
+        buf_puts(&r->out, "{}");
+    r->has_args = true;
+    if (!r->has_name)
+        return pycall_fail(r);
+    pycall_settle(r);
+    end_call(r);
+    return pycall_go(r, AFTER_CALL);
+}
+
+/* Takes the innermost frame's closing bracket. */
+static bool pop(struct pycall *r)
+{
+    struct pyframe *f = pycall_top(r);
+    bool bare = f->kind == PYFRAME_PAREN && f->n_items == 1;
+    enum pyframe_kind kind = f->kind;
+    r->cur++;
+    if (bare)
+        unwrap(r);
+    else if (kind != PYFRAME_OBJECT)
+        buf_putc(&r->out, json_close(kind));
+    r->n_undecided -= pyframe_undecided(kind);
+    r->members.len = f->members;
+    if (kind == PYFRAME_CALL || kind == PYFRAME_OBJECT)
+        return call_read(r);
+    r->depth--;
+    if (pycall_top(r)->kind == PYFRAME_OBJECT && r->slot == SLOT_ARGS)
+        r->has_args = true;
+    pycall_value_read(r);
+    pycall_settle(r);
     return true;
 }
 
-static bool call(struct pyliteral_in *in, struct pycall *out, struct buf *store)
+/* The name in `text` is the open object's: 0; 1 if it was so already, -1 if
+ * there are too many.  64 bits make a false alarm unlikely, not harmful. */
+static int add_member(struct pycall *r)
 {
-    pyliteral_skip_space(in);
-    const char *name = in->p;
-    size_t n = take_name(in, true);
-    if (n == 0 || n > PYCALL_NAME_MAX || !take(in, '('))
-        return false;
-    out->name = store->len;
-    out->n_name = n;
-    buf_put(store, name, n);
-    out->args = store->len;
-    if (!arguments(in, store) || !buf_ok(store))
-        return false;
-    out->n_args = store->len - out->args;
-    return is_object(store->data + out->args, out->n_args);
+    uint64_t hash = hash_bytes(buf_str(&r->text), r->text.len, 0), old;
+    size_t from = pycall_top(r)->members;
+    for (size_t i = from; i < r->members.len; i += sizeof old) {
+        memcpy(&old, r->members.data + i, sizeof old);
+        if (old == hash)
+            return 1;
+    }
+    if (r->members.len - from >= PYCALL_MEMBERS_MAX * sizeof hash)
+        return -1;
+    buf_put(&r->members, &hash, sizeof hash);
+    return 0;
 }
 
-static size_t python_calls(const char *text, size_t n, struct pycall *calls,
-                           struct buf *store)
+/* What is put from here on, up to the end of the next value in this frame. */
+static void ignore(struct pycall *r)
 {
-    struct pyliteral_in in = {text, text + n};
-    size_t n_calls = 0;
-    bool open = take(&in, '[');
-    do {
-        pyliteral_skip_space(&in);
-        if (n_calls > 0 && (in.p == in.end || *in.p == ']'))
-            break; /* a trailing comma */
-        if (n_calls == PYCALL_MAX || !call(&in, &calls[n_calls], store))
-            return 0;
-        n_calls++;
-    } while (take(&in, ','));
-    if (open)
-        (void)take(&in, ']'); /* models forget it, nothing hangs on it */
-    pyliteral_skip_space(&in);
-    return in.p == in.end ? n_calls : 0;
+    r->ignoring = true;
+    r->ignored = r->base + r->out.len;
+    r->ignored_depth = r->depth;
 }
 
-/* {"name": "f", "arguments": {...}}; "parameters" is another habit. */
-static bool json_call(const json_t *v, struct pycall *out, struct buf *store)
+static void stop_ignoring(struct pycall *r)
 {
-    const json_t *name = json_object_get(v, "name");
-    const json_t *args = json_object_get(v, "arguments");
-    if (args == NULL)
-        args = json_object_get(v, "parameters");
-    size_t n = json_string_length(name);
-    if (n == 0 || n > PYCALL_NAME_MAX)
+    r->ignoring = false;
+    r->out.len = (size_t)(r->ignored - r->base);
+    pycall_top(r)->n_items--;
+}
+
+/* Behind a name and its colon or '='. */
+static bool put_key(struct pycall *r)
+{
+    const int known = add_member(r);
+    if (known < 0 || memchr(buf_str(&r->text), '\0', r->text.len) != NULL)
+        return pycall_fail(r);
+    if (known > 0 && !r->ignoring)
+        ignore(r); /* its first value is told already */
+    if (pycall_top(r)->n_items > 0)
+        buf_puts(&r->out, ", ");
+    json_quote(&r->out, buf_str(&r->text), r->text.len);
+    buf_puts(&r->out, ": ");
+    return take(r, VALUE);
+}
+
+/* ---- values ---- */
+
+static bool scalar_read(struct pycall *r, size_t n, enum role role)
+{
+    struct buf *to = role == ROLE_VALUE ? &r->out : &r->text;
+    if (to == &r->text)
+        buf_clear(to);
+    r->raw = false;
+    r->role = (uint8_t)role;
+    r->quote = '\0'; /* tells AFTER_FIRST that it is no string */
+    if (!pyliteral_scalar(r->tape.data + r->cur, n, to))
+        return pycall_fail(r);
+    r->cur += n;
+    return role == ROLE_VALUE ? pycall_value_read(r)
+           : role == ROLE_KEY ? pycall_go(r, COLON)
+                              : pycall_go(r, AFTER_FIRST);
+}
+
+/* A string, a number or a constant. */
+static bool simple(struct pycall *r, char c, enum role role)
+{
+    size_t n;
+    r->raw = false;
+    if (c == '"' || c == '\'')
+        return pycall_open_string(r, role);
+    if (!word(r, pyliteral_is_scalar, PYLITERAL_SCALAR_MAX, &n))
         return false;
-    out->name = store->len;
-    out->n_name = n;
-    buf_put(store, json_string_value(name), n);
-    out->args = store->len;
-    if (args == NULL || json_is_null(args))
-        buf_puts(store, "{}");
-    else if (json_is_object(args))
-        json_write(store, args, true);
-    else if (json_is_string(args) &&
-             is_object(json_string_value(args), json_string_length(args)))
-        buf_put(store, json_string_value(args), json_string_length(args));
+    const char *s = r->tape.data + r->cur;
+    char behind = pycall_byte(r, r->cur + n);
+    if ((behind != '"' && behind != '\'') || !pyliteral_is_prefix(s, n))
+        return scalar_read(r, n, role);
+    r->raw = memchr(s, 'r', n) != NULL || memchr(s, 'R', n) != NULL;
+    size_t at = r->cur;
+    r->cur += n;
+    if (pycall_open_string(r, role))
+        return true;
+    r->cur = at;
+    return false;
+}
+
+/* The value of "name", "arguments" or what else a {"name": ...} has. */
+static bool slot_value(struct pycall *r, char c)
+{
+    size_t n;
+    bool quoted = c == '"' || c == '\'';
+    if (r->slot == SLOT_NAME)
+        return quoted ? simple(r, c, ROLE_NAME) : pycall_fail(r);
+    if (c == '{')
+        return push(r, PYFRAME_DICT, KEY);
+    if (quoted)
+        return simple(r, c, ROLE_ARGS);
+    if (!word(r, pyliteral_is_scalar, PYLITERAL_SCALAR_MAX, &n))
+        return false;
+    if (n != 4 || memcmp(r->tape.data + r->cur, "null", n) != 0)
+        return pycall_fail(r);
+    r->cur += n;
+    return pycall_value_read(r);
+}
+
+static bool value(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (pycall_top(r)->kind == PYFRAME_OBJECT && r->slot != SLOT_OTHER)
+        return slot_value(r, c);
+    if (c == '[')
+        return push(r, PYFRAME_LIST, ITEM);
+    if (c == '(')
+        return push(r, PYFRAME_PAREN, ITEM);
+    if (c == '{' && pycall_is_json(r))
+        return push(r, PYFRAME_DICT, KEY);
+    if (c == '{')
+        return push(r, PYFRAME_BRACE, FIRST);
+    return simple(r, c, ROLE_VALUE);
+}
+
+static bool after_value(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    enum pyframe_kind kind = pycall_top(r)->kind;
+    if (r->ignoring && r->depth == r->ignored_depth)
+        stop_ignoring(r);
+    if (c == pyframe_close(kind))
+        return pop(r);
+    if (c != ',')
+        return pycall_fail(r);
+    if (kind == PYFRAME_PAREN)
+        decide(r, PYFRAME_TUPLE);
+    take(r, kind == PYFRAME_CALL                             ? PARAMETER
+            : kind == PYFRAME_OBJECT || kind == PYFRAME_DICT ? KEY
+                                                             : ITEM);
+    pycall_settle(r);
+    return true;
+}
+
+static bool item(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (c == pyframe_close(pycall_top(r)->kind))
+        return pop(r);
+    if (pycall_top(r)->n_items > 0)
+        buf_puts(&r->out, ", ");
+    return pycall_go(r, VALUE);
+}
+
+static bool key(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (c == '}')
+        return pop(r);
+    if (pycall_top(r)->kind == PYFRAME_OBJECT && c != '"' && c != '\'')
+        return pycall_fail(r);
+    return simple(r, c, ROLE_KEY);
+}
+
+static bool text_is(const struct pycall *r, const char *text)
+{
+    return r->text.len == strlen(text) &&
+           memcmp(buf_str(&r->text), text, r->text.len) == 0;
+}
+
+/* "parameters" is another habit. */
+static bool find_slot(struct pycall *r)
+{
+    bool args = text_is(r, "arguments") || text_is(r, "parameters");
+    r->slot = text_is(r, "name") ? SLOT_NAME : args ? SLOT_ARGS : SLOT_OTHER;
+    if (add_member(r) != 0 || (args && r->has_args))
+        return pycall_fail(r);
+    if (r->slot == SLOT_OTHER)
+        ignore(r);
+    return take(r, VALUE);
+}
+
+static bool colon(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (c != ':')
+        return pycall_fail(r);
+    return pycall_top(r)->kind == PYFRAME_OBJECT ? find_slot(r) : put_key(r);
+}
+
+static bool first(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (c == '}')
+        return pop(r);
+    if (c != '[' && c != '(' && c != '{')
+        return simple(r, c, ROLE_FIRST);
+    decide(r, PYFRAME_SET);
+    return pycall_go(r, VALUE);
+}
+
+static bool after_first(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (c == ':') {
+        decide(r, PYFRAME_DICT);
+        return put_key(r);
+    }
+    decide(r, PYFRAME_SET);
+    if (r->quote != '\0')
+        json_quote(&r->out, buf_str(&r->text), r->text.len);
     else
+        buf_put(&r->out, buf_str(&r->text), r->text.len);
+    return pycall_value_read(r);
+}
+
+/* ---- calls ---- */
+
+static bool parameter(struct pycall *r)
+{
+    char c;
+    size_t n;
+    if (!next(r, &c))
         return false;
-    out->n_args = store->len - out->args;
+    if (c == ')')
+        return pop(r);
+    return word(r, in_parameter, PYCALL_NAME_MAX, &n) && keep(r, n, &r->text) &&
+           pycall_go(r, EQUALS);
+}
+
+static bool equals(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    return c == '=' ? put_key(r) : pycall_fail(r);
+}
+
+static bool call_head(struct pycall *r)
+{
+    char c;
+    size_t n;
+    if (!next(r, &c))
+        return false;
+    if (c == ']')
+        return take(r, AFTER_LIST);
+    if (r->n_calls == PYCALL_MAX)
+        return pycall_fail(r);
+    buf_clear(&r->name);
+    if (c == '{')
+        return push(r, PYFRAME_OBJECT, KEY);
+    return word(r, in_name, PYCALL_NAME_MAX, &n) && keep(r, n, &r->name) &&
+           pycall_go(r, OPENING);
+}
+
+static bool opening(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (c != '(')
+        return pycall_fail(r);
+    r->has_name = true;
+    return push(r, PYFRAME_CALL, PARAMETER);
+}
+
+static bool list_head(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    return c == '[' ? take(r, CALL_HEAD) : pycall_go(r, CALL_HEAD);
+}
+
+static bool after_call(struct pycall *r)
+{
+    char c;
+    if (!next(r, &c))
+        return false;
+    if (c != ',' && c != ']')
+        return pycall_fail(r);
+    take(r, c == ',' ? CALL_HEAD : AFTER_LIST);
+    r->kept = r->cur;
     return true;
 }
 
-static size_t json_calls(const char *text, size_t n, struct pycall *calls,
-                         struct buf *store)
+static bool after_list(struct pycall *r)
 {
-    json_t *root;
-    if (json_parse(&root, text, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT,
-                   NULL) != 0)
-        return 0;
-    size_t n_calls = json_is_array(root) ? json_array_size(root) : 1;
-    bool ok = n_calls <= PYCALL_MAX;
-    for (size_t i = 0; ok && i < n_calls; i++)
-        ok = json_call(json_is_array(root) ? json_array_get(root, i) : root,
-                       &calls[i], store);
-    json_decref(root);
-    return ok && buf_ok(store) ? n_calls : 0;
+    char c;
+    return next(r, &c) && pycall_fail(r);
 }
 
-size_t pycall_parse(const char *text, size_t n, struct pycall calls[PYCALL_MAX],
-                    struct buf *store)
+/* Reads on.  False: there is no more to read, or we failed. */
+static bool step(struct pycall *r)
 {
-    struct pyliteral_in in = {text, text + n};
-    if (!utf8_valid(text, n))
-        return 0;
-    (void)take(&in, '[');
-    if (take(&in, '{'))
-        return json_calls(text, n, calls, store);
-    return python_calls(text, n, calls, store);
+    static bool (*const steps[])(struct pycall *) = {
+        [LIST_HEAD] = list_head,
+        [CALL_HEAD] = call_head,
+        [OPENING] = opening,
+        [PARAMETER] = parameter,
+        [EQUALS] = equals,
+        [VALUE] = value,
+        [STRING] = pycall_string,
+        [LOOKING] = pycall_look,
+        [AFTER_VALUE] = after_value,
+        [ITEM] = item,
+        [KEY] = key,
+        [COLON] = colon,
+        [FIRST] = first,
+        [AFTER_FIRST] = after_first,
+        [AFTER_CALL] = after_call,
+        [AFTER_LIST] = after_list,
+    };
+    if (r->state == FAILED || !pycall_ok(r))
+        return false;
+    if (r->cur - r->kept > PYCALL_UNTOLD_MAX)
+        return pycall_fail(r);
+    return steps[r->state](r);
 }
 
-/* Recursion is bounded by depth; what is deeper was refused when parsed. */
-static void write_value(struct buf *out, const json_t *v, unsigned depth)
+void pycall_start(struct pycall *r)
 {
-    const char *key;
-    json_t *member;
-    size_t i;
-    if (depth > PYLITERAL_DEPTH_MAX || json_is_null(v)) {
-        buf_puts(out, "None");
-    } else if (json_is_boolean(v)) {
-        buf_puts(out, json_is_true(v) ? "True" : "False");
-    } else if (json_is_array(v)) {
-        buf_putc(out, '[');
-        json_array_foreach(v, i, member)
-        {
-            buf_puts(out, i > 0 ? ", " : "");
-            write_value(out, member, depth + 1);
-        }
-        buf_putc(out, ']');
-    } else if (json_is_object(v)) {
-        bool first = true;
-        buf_putc(out, '{');
-        json_object_foreach((json_t *)(uintptr_t)v, key, member)
-        {
-            buf_puts(out, first ? "" : ", ");
-            json_quote(out, key, strlen(key));
-            buf_puts(out, ": ");
-            write_value(out, member, depth + 1);
-            first = false;
-        }
-        buf_putc(out, '}');
-    } else {
-        json_write(out, v, true); /* a string or a number: the same in both */
+    buf_clear(&r->tape);
+    buf_clear(&r->out);
+    buf_clear(&r->members);
+    r->kept = r->cur = 0;
+    r->base = r->safe = 0;
+    r->depth = r->n_undecided = r->n_calls = 0;
+    r->state = LIST_HEAD;
+    r->has_name = r->has_args = r->ignoring = false;
+    r->begun = r->said = r->told = r->ended = r->cut = false;
+}
+
+bool pycall_feed(struct pycall *r, const char *bytes, size_t n)
+{
+    buf_put(&r->tape, bytes, n);
+    while (step(r))
+        ;
+    if (r->state == FAILED)
+        return false;
+    flush(r);
+    buf_drop(&r->tape, r->kept);
+    r->cur -= r->kept;
+    r->ahead -= r->kept;
+    r->kept = 0;
+    return true;
+}
+
+void pycall_finish(struct pycall *r, bool cut)
+{
+    r->ended = !cut;
+    r->cut = cut;
+    while (step(r))
+        ;
+    bool whole = r->n_calls > 0 && r->cur == r->tape.len &&
+                 (r->state == AFTER_CALL || r->state == AFTER_LIST ||
+                  r->state == CALL_HEAD);
+    if (whole) {
+        r->kept = r->tape.len;
+    } else if (!cut) {
+        pycall_fail(r);
+    } else if (r->begun) {
+        flush(r);
+        r->kept = r->tape.len;
     }
-}
-
-void pycall_write(struct buf *out, const char *name, const json_t *args)
-{
-    const char *key;
-    json_t *v;
-    bool first = true;
-    buf_puts(out, name);
-    buf_putc(out, '(');
-    json_object_foreach((json_t *)(uintptr_t)args, key, v)
-    {
-        buf_puts(out, first ? "" : ", ");
-        buf_puts(out, key);
-        buf_putc(out, '=');
-        write_value(out, v, 1);
-        first = false;
-    }
-    buf_putc(out, ')');
+    r->state = FAILED;
 }

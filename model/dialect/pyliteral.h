@@ -1,11 +1,10 @@
-/* pyliteral.h -- a Python literal as JSON text.
+/* pyliteral.h -- the words of a Python literal, as JSON.
  *
- * Models write f(a=1, b='x', c=[True, None], d={'k': 2.5}); JSON's own true,
- * false and null are met as well, raw newlines in strings, and integers with
- * leading zeros.  Tuples and sets become arrays; dictionary keys that are
- * numbers or names of constants become strings.
+ * Models write f(a=1, b='x', c=[True, None]); JSON's own true, false and null
+ * are met as well, and integers with leading zeros.  nan and inf are no
+ * literals: JSON has no word for them.
  *
- * Pure functions, any thread; depth is bounded, the input is not trusted. */
+ * Pure functions, any thread; the input is not trusted. */
 #ifndef LFMD_MODEL_DIALECT_PYLITERAL_H
 #define LFMD_MODEL_DIALECT_PYLITERAL_H
 
@@ -14,19 +13,30 @@
 
 #include "model/base/buf.h"
 
-#define PYLITERAL_DEPTH_MAX 64u
+#define PYLITERAL_SCALAR_MAX 512u /* bytes; a longer number is no number */
 
-/* A cursor over borrowed bytes. */
-struct pyliteral_in {
-    const char *p, *end;
-};
+bool pyliteral_is_space(char c);
 
-void pyliteral_skip_space(struct pyliteral_in *in);
+/* Bytes of a function's name (with dots) or of a parameter's. */
+bool pyliteral_is_name(char c, bool dotted);
 
-/* Appends the literal at the cursor as JSON (", " and ": " between, as Python
- * writes it) and moves past it.  False when there is none, when it nests
- * deeper than PYLITERAL_DEPTH_MAX or is not valid UTF-8; the cursor and what
- * was appended are then meaningless. */
-bool pyliteral_to_json(struct pyliteral_in *in, struct buf *out);
+/* Bytes a number or a constant may be made of. */
+bool pyliteral_is_scalar(char c);
+
+/* True, None, null, false and the like. */
+bool pyliteral_is_constant(const char *s, size_t n);
+
+/* r, b, f, u or two of them: what may stand before a string's quote. */
+bool pyliteral_is_prefix(const char *s, size_t n);
+
+/* Appends the number or constant s[0..n) as JSON; false when it is none, and
+ * what was appended is then meaningless. */
+bool pyliteral_scalar(const char *s, size_t n, struct buf *out);
+
+/* The escape at s[0], a backslash: appends what it stands for and returns its
+ * length; 0 when it may go on after n, which `whole` rules out.  One that
+ * Python does not know keeps its backslash.  `json` reads \/ as JSON does. */
+size_t pyliteral_escape(const char *s, size_t n, bool whole, bool json,
+                        struct buf *text);
 
 #endif

@@ -2,22 +2,24 @@
  *
  * Every marker begins with '<' and has no second one, so a byte that does not
  * continue a marker can only begin another: no backtracking, and the cut of
- * the stream cannot matter. */
+ * the stream cannot matter.  That holds inside call blocks as well: a marker
+ * is one token, so in a string it is none of the model's words. */
 #include "model/dialect/speech.h"
 
 #include <string.h>
 
 #include "model/base/err.h"
 #include "model/dialect/dialect.h"
-#include "model/dialect/pycall.h"
+#include "model/dialect/pyliteral.h"
 
 enum state {
     START, /* nothing but white space so far: <think> may come */
     REASONING,
     TEXT,
-    CALL, /* `held` is the block, its start marker included */
-    ECHO  /* `held` began with '[' right behind a block: LFM2 likes to
-             say a call twice, then with an end marker only */
+    REFUSED, /* text, from a call block that was none */
+    CALL,
+    ECHO /* a '[' came right behind a block, and so far what follows reads as a
+            call: LFM2 likes to say one twice, then with an end marker only */
 };
 
 enum marker { THINK_START, THINK_END, CALL_START, CALL_END, N_MARKERS };
@@ -28,14 +30,6 @@ static const char *const marker_text[N_MARKERS] = {
     [CALL_START] = DIALECT_CALL_START,
     [CALL_END] = DIALECT_CALL_END,
 };
-
-#define CALL_START_LEN (sizeof DIALECT_CALL_START - 1)
-#define CALL_END_LEN (sizeof DIALECT_CALL_END - 1)
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 static bool means_something(const struct speech *s, enum marker m)
 {
@@ -52,7 +46,7 @@ static bool means_something(const struct speech *s, enum marker m)
 static void tell(struct speech *s, enum speech_kind kind, const char *bytes,
                  size_t n)
 {
-    if (n > 0 || kind == SPEECH_CALL_END)
+    if (n > 0)
         s->on(s->user, kind, bytes, n);
 }
 
@@ -81,12 +75,14 @@ static void tell_space(struct speech *s)
     buf_clear(&s->space);
 }
 
-/* Bytes that are no marker, in the state we are in. */
-static void content(struct speech *s, const char *bytes, size_t n)
+static void may_echo(struct speech *s, const char *bytes, size_t n);
+
+/* Bytes of text or thoughts. */
+static void prose(struct speech *s, const char *bytes, size_t n)
 {
     if (s->trim_next || s->state == START) {
         size_t lead = 0;
-        while (lead < n && is_space(bytes[lead]))
+        while (lead < n && pyliteral_is_space(bytes[lead]))
             lead++;
         if (!s->trim_next)
             buf_put(&s->space, bytes, lead);
@@ -98,7 +94,8 @@ static void content(struct speech *s, const char *bytes, size_t n)
         if (s->after_call && *bytes == '[') {
             s->after_call = false;
             s->state = ECHO;
-            buf_put(&s->held, bytes, n);
+            pycall_start(&s->call);
+            may_echo(s, bytes, n);
             return;
         }
         s->after_call = false;
@@ -107,7 +104,7 @@ static void content(struct speech *s, const char *bytes, size_t n)
     }
     size_t body = n;
     if (s->state == REASONING || s->options.calls)
-        while (body > 0 && is_space(bytes[body - 1]))
+        while (body > 0 && pyliteral_is_space(bytes[body - 1]))
             body--;
     if (body > 0) {
         tell_space(s);
@@ -116,66 +113,123 @@ static void content(struct speech *s, const char *bytes, size_t n)
     buf_put(&s->space, bytes + body, n - body);
 }
 
-/* The block in `held` is over; `n` bytes of it are the calls' own.  Where they
- * cannot be read the block becomes text: whole, or without its marker where
- * the reply was cut inside it, as that is nobody's mistake. */
-static void close_call(struct speech *s, size_t n)
+/* What was held as an echo is text. */
+static void release(struct speech *s)
 {
-    struct pycall calls[PYCALL_MAX];
-    struct buf store = {0};
-    size_t n_calls =
-        pycall_parse(s->held.data + CALL_START_LEN, n, calls, &store);
     s->state = TEXT;
-    if (!buf_ok(&store))
-        s->held.failed = true;
-    bool cut = s->held.len == CALL_START_LEN + n;
-    size_t skip = cut && !s->options.keep_markers ? CALL_START_LEN : 0;
-    if (n_calls == 0) {
-        content(s, s->held.data + skip, s->held.len - skip);
-    } else {
-        buf_clear(&s->space);
+    prose(s, buf_str(&s->echo), s->echo.len);
+    buf_clear(&s->echo);
+}
+
+/* More of what may be an echo; text, when it is none. */
+static void may_echo(struct speech *s, const char *bytes, size_t n)
+{
+    buf_put(&s->echo, bytes, n);
+    if (!pycall_feed(&s->call, bytes, n) || s->echo.len > SPEECH_ECHO_MAX)
+        release(s);
+}
+
+/* The call block has nothing more to say: what of it is no call is text. */
+static void leave_call(struct speech *s, bool cut)
+{
+    size_t n;
+    const char *rest = pycall_rest(&s->call, &n);
+    bool told = pycall_told(&s->call);
+    s->state = told ? TEXT : REFUSED;
+    if (told) {
         s->trim_next = true;
+        s->after_call = n == 0;
+    } else if (!cut || s->options.keep_markers) {
+        prose(s, DIALECT_CALL_START, sizeof DIALECT_CALL_START - 1);
+    }
+    prose(s, rest, n);
+}
+
+/* Bytes that are no marker, in the state we are in. */
+static void content(struct speech *s, const char *bytes, size_t n)
+{
+    if (s->state == CALL) {
+        if (!pycall_feed(&s->call, bytes, n))
+            leave_call(s, false);
+    } else if (s->state == ECHO) {
+        may_echo(s, bytes, n);
+    } else {
+        prose(s, bytes, n);
+    }
+}
+
+static void on_call(void *user, enum pycall_kind kind, const char *bytes,
+                    size_t n)
+{
+    struct speech *s = user;
+    static const enum speech_kind kinds[] = {
+        [PYCALL_BEGIN] = SPEECH_CALL_BEGIN,
+        [PYCALL_ARGS] = SPEECH_CALL_ARGS,
+        [PYCALL_END] = SPEECH_CALL_END,
+    };
+    if (s->state == ECHO)
+        return;
+    if (kind == PYCALL_BEGIN) {
+        buf_clear(&s->space);
         s->resumes = s->said_text;
+        s->muted = s->options.single_call && s->n_calls > 0;
+        s->n_calls++;
+    }
+    if (!s->muted)
+        s->on(s->user, kinds[kind], bytes, n);
+}
+
+static void close_call(struct speech *s, bool cut)
+{
+    pycall_finish(&s->call, cut);
+    leave_call(s, cut);
+}
+
+static void on_call_start(struct speech *s)
+{
+    if (!s->options.calls)
+        return;
+    if (s->state == CALL)
+        close_call(s, false);
+    if (s->state == ECHO)
+        release(s);
+    /* A thought that is never closed ends where a call begins. */
+    if (s->state == REASONING)
+        buf_clear(&s->space);
+    s->state = CALL;
+    pycall_start(&s->call);
+}
+
+static void on_call_end(struct speech *s)
+{
+    if (s->state == CALL)
+        close_call(s, false);
+    if (s->state == REFUSED) {
+        prose(s, DIALECT_CALL_END, sizeof DIALECT_CALL_END - 1);
+        s->state = TEXT;
+    } else if (s->state == ECHO) {
+        buf_clear(&s->echo);
+        s->state = TEXT;
+        s->trim_next = true;
         s->after_call = true;
     }
-    for (size_t i = 0; i < n_calls; i++) {
-        if (s->options.single_call && s->n_calls > 0)
-            break;
-        s->n_calls++;
-        tell(s, SPEECH_CALL_BEGIN, store.data + calls[i].name, calls[i].n_name);
-        tell(s, SPEECH_CALL_ARGS, store.data + calls[i].args, calls[i].n_args);
-        tell(s, SPEECH_CALL_END, NULL, 0);
-    }
-    buf_deinit(&store);
-    buf_clear(&s->held);
 }
 
 static void on_marker(struct speech *s, enum marker m)
 {
-    switch (m) {
-    case THINK_START:
-        s->state = REASONING;
-        break;
-    case THINK_END:
-        s->state = TEXT;
-        break;
-    case CALL_START:
-        if (!s->options.calls) {
-            buf_clear(&s->held);
-            return;
-        }
-        /* A thought that is never closed ends where a call begins. */
-        if (s->state == REASONING)
-            buf_clear(&s->space);
-        s->state = CALL;
-        return; /* held keeps the marker: the block may become text */
-    default:
-        buf_clear(&s->held);
-        return;
-    }
     buf_clear(&s->held);
-    buf_clear(&s->space);
-    s->trim_next = true;
+    switch (m) {
+    case CALL_START:
+        on_call_start(s);
+        return;
+    case CALL_END:
+        on_call_end(s);
+        return;
+    default:
+        s->state = m == THINK_START ? REASONING : TEXT;
+        buf_clear(&s->space);
+        s->trim_next = true;
+    }
 }
 
 /* One more byte of what may be a marker; false: it is none, and the byte was
@@ -196,51 +250,10 @@ static bool extend_marker(struct speech *s, char c)
     return false;
 }
 
-static bool ends_with(const struct buf *b, const char *text, size_t n)
+static void release_held(struct speech *s)
 {
-    return b->len >= n && memcmp(b->data + b->len - n, text, n) == 0;
-}
-
-/* What was held is text after all, but for `n` bytes at its end. */
-static void release(struct speech *s, size_t n)
-{
-    s->state = TEXT;
-    content(s, s->held.data, s->held.len - n);
+    content(s, buf_str(&s->held), s->held.len);
     buf_clear(&s->held);
-}
-
-/* A '>' came: is the block, or the echo, over? */
-static void try_close(struct speech *s)
-{
-    size_t len = s->held.len;
-    bool at_end = ends_with(&s->held, DIALECT_CALL_END, CALL_END_LEN);
-    if (s->state == CALL && at_end) {
-        close_call(s, len - CALL_START_LEN - CALL_END_LEN);
-    } else if (at_end) {
-        buf_clear(&s->held);
-        s->state = TEXT;
-        s->trim_next = true;
-        s->after_call = true;
-    } else if (s->state == ECHO &&
-               ends_with(&s->held, DIALECT_CALL_START, CALL_START_LEN)) {
-        release(s, CALL_START_LEN);
-        s->state = CALL;
-        buf_puts(&s->held, DIALECT_CALL_START);
-    }
-}
-
-/* Takes bytes into the open block or echo; returns how many. */
-static size_t feed_held(struct speech *s, const char *bytes, size_t n)
-{
-    size_t i = 0;
-    while (i < n && s->state >= CALL && buf_ok(&s->held)) {
-        buf_putc(&s->held, bytes[i++]);
-        if (bytes[i - 1] == '>')
-            try_close(s);
-        if (s->state >= CALL && s->held.len >= SPEECH_CALL_BYTES_MAX)
-            release(s, 0);
-    }
-    return i;
 }
 
 void speech_init(struct speech *s, const struct speech_options *options,
@@ -251,33 +264,36 @@ void speech_init(struct speech *s, const struct speech_options *options,
     s->on = on;
     s->user = user;
     s->state = options->in_reasoning ? REASONING : START;
-    s->trim_next = options->in_reasoning;
+    s->trim_next =
+        options->in_reasoning ? !options->resumes : options->after_think;
+    pycall_init(&s->call, on_call, s);
 }
 
 void speech_deinit(struct speech *s)
 {
     buf_deinit(&s->held);
     buf_deinit(&s->space);
+    buf_deinit(&s->echo);
+    pycall_deinit(&s->call);
 }
 
 static int outcome(const struct speech *s)
 {
-    return buf_ok(&s->held) && buf_ok(&s->space) ? 0 : -ERR_NOMEM;
+    return buf_ok(&s->held) && buf_ok(&s->space) && buf_ok(&s->echo) &&
+                   pycall_ok(&s->call)
+               ? 0
+               : -ERR_NOMEM;
 }
 
 int speech_feed(struct speech *s, const char *bytes, size_t n)
 {
     size_t i = 0;
     while (i < n && outcome(s) == 0) {
-        if (s->state >= CALL) {
-            i += feed_held(s, bytes + i, n - i);
-        } else if (s->held.len > 0) {
-            if (extend_marker(s, bytes[i])) {
+        if (s->held.len > 0) {
+            if (extend_marker(s, bytes[i]))
                 i++;
-            } else {
-                content(s, s->held.data, s->held.len);
-                buf_clear(&s->held);
-            }
+            else
+                release_held(s);
         } else if (bytes[i] == '<' && extend_marker(s, '<')) {
             i++;
         } else {
@@ -290,25 +306,16 @@ int speech_feed(struct speech *s, const char *bytes, size_t n)
     return outcome(s);
 }
 
-int speech_finish(struct speech *s)
+int speech_finish(struct speech *s, bool cut)
 {
-    if (outcome(s) != 0)
-        return outcome(s);
-    if (s->state == CALL) {
-        close_call(s, s->held.len - CALL_START_LEN);
-    } else if (s->state == ECHO) {
-        release(s, 0);
-    } else if (s->held.len > 0) {
-        content(s, s->held.data, s->held.len);
-        buf_clear(&s->held);
-    }
-    if (s->state != REASONING)
+    if (outcome(s) == 0 && s->held.len > 0)
+        release_held(s);
+    if (outcome(s) == 0 && s->state == CALL)
+        close_call(s, cut);
+    if (outcome(s) == 0 && s->state == ECHO)
+        release(s);
+    if (outcome(s) == 0 && s->state != REASONING)
         tell_space(s);
     buf_clear(&s->space);
     return outcome(s);
-}
-
-uint32_t speech_calls(const struct speech *s)
-{
-    return s->n_calls;
 }

@@ -47,6 +47,7 @@ void batch_clear(struct batch *b)
     b->n_tokens = 0;
     b->n_slices = 0;
     b->n_drafts = 0;
+    b->n_captures = 0;
     b->n_logit_rows = 0;
 }
 
@@ -92,4 +93,15 @@ bool batch_add_draft(struct batch *b, struct cache_seq *seq,
         return false;
     b->slices[b->n_slices - 1].trail = b->n_drafts++;
     return true;
+}
+
+void batch_capture(struct batch *b, const struct capture *capture)
+{
+    struct batch_slice *s = &b->slices[b->n_slices - 1];
+    assert(b->n_slices > 0 && s->trail == BATCH_NO_TRAIL && !s->capture);
+    assert(s->position + s->n_tokens <= capture->n_tokens);
+    s->capture = capture;
+    s->n_states = capture_rows(capture, s->position, s->n_tokens);
+    assert(s->n_states <= 1 || s->n_replay == 0);
+    b->n_captures++;
 }

@@ -19,6 +19,7 @@
 #include "model/base/err.h"
 #include "model/base/token.h"
 #include "model/cache/cache.h"
+#include "model/forward/capture.h"
 
 /* Most tokens of a draft, and drafts in one batch: what is noted to take them
  * back is memory for so many (trail.h). */
@@ -37,6 +38,10 @@ struct batch_slice {
     uint32_t first_row;    /* its first row in batch.logits */
     uint32_t trail;        /* the place that its columns are noted in, so that
                               it can be rewound, or BATCH_NO_TRAIL */
+    uint32_t n_states;     /* rows of the last state wanted, of its LAST
+                              n_states tokens; 0 without a capture */
+    const struct capture *capture; /* borrowed until the step is over, or NULL
+                                    */
 };
 
 struct batch {
@@ -44,7 +49,8 @@ struct batch {
     uint32_t n_tokens, max_tokens;
     struct batch_slice *slices; /* [max_slices], owned */
     uint32_t n_slices, max_slices;
-    uint32_t n_drafts; /* slices with a trail */
+    uint32_t n_drafts;   /* slices with a trail */
+    uint32_t n_captures; /* slices with one */
     uint32_t n_logit_rows, max_logit_rows;
     uint32_t n_vocab; /* columns of logits */
     float *logits;    /* [max_logit_rows][n_vocab], owned; in slice order;
@@ -80,6 +86,11 @@ bool batch_add_resumed(struct batch *b, struct cache_seq *seq,
  * BATCH_MAX_DRAFTS. */
 bool batch_add_draft(struct batch *b, struct cache_seq *seq,
                      const token_id *tokens, uint32_t n, uint32_t position);
+
+/* Of the slice added last, which is no draft: what its pass is to leave in
+ * `capture`, made for the sequence's tokens (n_tokens = all of them).  It is no
+ * resumed one where every token is wanted (capture_wants_all). */
+void batch_capture(struct batch *b, const struct capture *capture);
 
 /* Row `i` of the logits of slice `s`; i < n_logits. */
 static inline float *batch_logits(const struct batch *b,

@@ -32,17 +32,25 @@ static void run_layers(struct pass *p)
         if (i < hp->n_dense_layers)
             mlp(p, w);
         else
-            moe(p, w);
+            moe(p, w, i - hp->n_dense_layers);
+        if (i + 1 < hp->n_layers)
+            keep_state(p, i + 1, p->stream);
     }
 }
 
 /* What the layers leave are the rows that somebody asked for, in their order: a
- * prompt's chunk of 512 tokens needs one row of 65536 logits, or none. */
+ * prompt's chunk of 512 tokens needs one row of 65536 logits, or none.  Those
+ * of which only the state is wanted need none either. */
 static void run_head(struct pass *p, const struct batch *b)
 {
-    assert(p->n_tokens == b->n_logit_rows);
-    norm_rows(p, p->stream, p->weights->final_norm, b->n_logit_rows);
-    const struct input in = normed_rows(p);
+    norm_rows(p, p->stream, p->weights->final_norm, p->n_tokens);
+    keep_state(p, p->hp->n_layers, p->s.normed);
+    p->n_kept = spans_set_logits(p->kept, b);
+    assert(p->n_kept == b->n_logit_rows);
+    if (p->n_kept == 0)
+        return;
+    const struct input in =
+        kept_rows(p, p->s.normed, p->hp->hidden, p->s.q_normed);
     const struct linear head = {
         .w = p->weights->head, .y = b->logits, .ldy = b->n_vocab};
     linear(p, &head, 1, &in, b->n_logit_rows);
@@ -61,8 +69,9 @@ void forward_run(struct forward *f, struct batch *batch)
     p->n_tokens = spans_set(p->rows, &p->s.needs[0], batch);
 
     embed(p);
+    keep_state(p, 0, p->stream);
     run_layers(p);
-    if (batch->n_logit_rows > 0)
+    if (p->n_tokens > 0)
         run_head(p, batch);
     p->batch = NULL;
 }

@@ -45,10 +45,10 @@ int forward_new(struct forward **out, const struct forward_parts *parts,
 void forward_free(struct forward *f); /* NULL is fine; joins the threads */
 
 /* Runs the batch: writes keys, values and columns of its tokens to the cache
- * and the wanted rows to batch->logits.  A layer computes only the tokens that
- * what is asked for depends on (needed.h), so a replayed token costs less than
- * a new one.  Cannot fail: it allocates nothing and asserts what batch_add
- * promised. */
+ * and the wanted rows to batch->logits, and fills captures.  A layer computes
+ * only the tokens that what is asked for depends on (needed.h), so a replayed
+ * token costs less than a new one.  Cannot fail: it allocates nothing and
+ * asserts what batch_add promised. */
 void forward_run(struct forward *f, struct batch *batch);
 
 /* After forward_run, before the batch is cleared: of a slice of batch_add_draft

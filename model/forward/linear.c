@@ -1,5 +1,5 @@
 /* linear.c -- the work that is the same everywhere: products, norms, the
- * embedding, and leaving out rows.
+ * embedding, leaving out rows and keeping a copy of some.
  *
  * A product is split by weight rows, so every member streams its own share of
  * the weights once and nobody else's; sums along a row stay in one member. */
@@ -164,4 +164,32 @@ void cut_stream(struct pass *p)
     p->rows = p->kept;
     p->kept = rows;
     p->n_tokens = p->n_kept;
+}
+
+void keep_state(const struct pass *p, uint32_t state, const float *rows)
+{
+    const struct batch *b = p->batch;
+    for (uint32_t s = 0; b->n_captures > 0 && s < b->n_slices; s++) {
+        const struct batch_slice *slice = &b->slices[s];
+        const struct span *at = &p->rows[s];
+        if (slice->capture != NULL)
+            capture_put_state(slice->capture, state,
+                              slice->position + slice->n_tokens - at->n_tokens,
+                              at->n_tokens,
+                              rows + (size_t)at->first * p->hp->hidden);
+    }
+}
+
+void keep_router(const struct pass *p, uint32_t index)
+{
+    const struct batch *b = p->batch;
+    for (uint32_t s = 0; b->n_captures > 0 && s < b->n_slices; s++) {
+        const struct batch_slice *slice = &b->slices[s];
+        const struct span *at = &p->rows[s];
+        if (slice->capture != NULL)
+            capture_put_router(
+                slice->capture, index,
+                slice->position + slice->n_tokens - at->n_tokens, at->n_tokens,
+                p->s.router + (size_t)at->first * p->hp->n_experts);
+    }
 }

@@ -121,13 +121,14 @@ static void choose_experts(struct pass *p, const struct layer_weights *w)
     route_group(r, p->n_tokens);
 }
 
-void moe(struct pass *p, const struct layer_weights *w)
+void moe(struct pass *p, const struct layer_weights *w, uint32_t index)
 {
     struct moe_work work = {p, w, &p->s.routing};
     const struct linear router = {
         .w = w->router, .y = p->s.router, .ldy = p->hp->n_experts};
     const struct input in = normed_rows(p);
     linear(p, &router, 1, &in, p->n_tokens);
+    keep_router(p, index);
     choose_experts(p, w);
     uint64_t floats =
         (uint64_t)p->n_tokens * p->hp->n_experts_used * p->hp->hidden;

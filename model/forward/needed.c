@@ -31,7 +31,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 uint32_t needed_tokens(const struct need *need, const struct batch_slice *slice)
 {
-    uint64_t n = (uint64_t)slice->n_logits + need->before_rows;
+    uint64_t n = larger(slice->n_logits, slice->n_states) + need->before_rows;
     if (need->has_keys)
         n = larger(n, (uint64_t)slice->n_tokens - slice->n_replay +
                           need->before_keys);
@@ -45,6 +45,16 @@ uint32_t spans_set(struct span *spans, const struct need *need,
     for (uint32_t s = 0; s < batch->n_slices; s++) {
         spans[s].first = n;
         spans[s].n_tokens = needed_tokens(need, &batch->slices[s]);
+        n += spans[s].n_tokens;
+    }
+    return n;
+}
+
+uint32_t spans_set_logits(struct span *spans, const struct batch *batch)
+{
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < batch->n_slices; s++) {
+        spans[s] = (struct span){n, batch->slices[s].n_logits};
         n += spans[s].n_tokens;
     }
     return n;

@@ -1,11 +1,11 @@
 /* needed.h -- which tokens of a slice a layer has to compute at all.
  *
- * What is asked of a slice is asked of its end: the rows of logits of its last
- * tokens, the keys and values of all but the replayed ones, which are its
- * first, and the columns that its last tokens leave in every convolution.  A
- * convolution looks conv_width - 1 tokens back, attention looks into the cache.
- * So what a layer must compute is always a slice's last tokens, fewer from
- * layer to layer:
+ * What is asked of a slice is asked of its end: the rows of logits or of the
+ * last state of its last tokens, the keys and values of all but the replayed
+ * ones, which are its first, and the columns that its last tokens leave in
+ * every convolution.  A convolution looks conv_width - 1 tokens back, attention
+ * looks into the cache. So what a layer must compute is always a slice's last
+ * tokens, fewer from layer to layer:
  *
  *     n_tokens of a slice  | replayed ............ | new ......... | wanted |
  *     first layers              |----------------------------------------->|
@@ -52,6 +52,9 @@ struct span {
 /* The spans of all slices, laid end to end; how many tokens they have. */
 uint32_t spans_set(struct span *spans, const struct need *need,
                    const struct batch *batch);
+
+/* The same for the rows of logits only. */
+uint32_t spans_set_logits(struct span *spans, const struct batch *batch);
 
 /* Of rows laid out as `from` those that `to` keeps, laid out as `to`; returns
  * where the first is now.  The last slice's stay where they are. */

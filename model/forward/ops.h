@@ -125,8 +125,13 @@ void cut_stream(struct pass *p);
 void attention(struct pass *p, const struct layer_weights *w, uint32_t index);
 void shortconv(struct pass *p, const struct layer_weights *w, uint32_t index);
 
-/* These read s.normed, too, and add to all rows of the stream. */
+/* These read s.normed, too, and add to all rows of the stream.  `index` counts
+ * the layers with experts. */
 void mlp(struct pass *p, const struct layer_weights *w);
-void moe(struct pass *p, const struct layer_weights *w);
+void moe(struct pass *p, const struct layer_weights *w, uint32_t index);
+
+/* To the captures of the batch, if any: rows laid out as p->rows. */
+void keep_state(const struct pass *p, uint32_t state, const float *rows);
+void keep_router(const struct pass *p, uint32_t index);
 
 #endif

@@ -58,6 +58,17 @@ bool grammar_failed(const struct grammar_builder *b)
     return b->budget.rc != 0;
 }
 
+bool grammar_forgive(struct grammar_builder *b)
+{
+    struct budget *budget = &b->budget;
+    if (budget->rc == -ERR_NOMEM || budget->rc == -ERR_INTERNAL ||
+        budget->work > budget->max_work)
+        return false;
+    budget->rc = 0;
+    budget->err = (struct err){0};
+    return true;
+}
+
 struct err *grammar_failure(struct grammar_builder *b)
 {
     return b->budget.rc != 0 ? &b->budget.err : NULL;

@@ -85,6 +85,9 @@ bool grammar_matches(struct grammar_builder *b, gexpr x, const void *bytes,
 void grammar_fail(struct grammar_builder *b, enum err_class class_,
                   const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool grammar_failed(const struct grammar_builder *b);
+/* Takes a front end's failure back: what it wrote since is to be used nowhere.
+ * False where the failure is not of that kind (memory, work). */
+bool grammar_forgive(struct grammar_builder *b);
 /* The failure so far, to be given context; NULL when there is none. */
 struct err *grammar_failure(struct grammar_builder *b);
 

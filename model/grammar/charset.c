@@ -163,11 +163,13 @@ static void spell_range(struct spelling *s, uint32_t lo, uint32_t hi)
     }
 }
 
-static const char *json_escape(uint32_t c, char out[8])
+static const char *escape_of(uint32_t c, enum char_form form, char out[8])
 {
     switch (c) {
     case '"':
-        return "\\\"";
+        return form == CHAR_SINGLE ? NULL : "\\\"";
+    case '\'':
+        return form == CHAR_SINGLE ? "\\'" : NULL;
     case '\\':
         return "\\\\";
     case '\b':
@@ -208,13 +210,15 @@ static void add_escape(struct escapes *e, const char *text)
     e->lows[row][text[5] / 64] |= (uint64_t)1 << (text[5] % 64);
 }
 
-/* In JSON the first 0x5D characters may be escaped. */
-static void spell_json(struct spelling *s, struct escapes *escapes, uint32_t lo,
-                       uint32_t hi)
+/* In a string the first 0x5D characters may be escaped. */
+static void spell_quoted(struct spelling *s, struct escapes *escapes,
+                         enum char_form form, uint32_t lo, uint32_t hi)
 {
     char text[8];
     for (uint32_t c = lo; c <= hi && c <= '\\'; c++) {
-        const char *escape = json_escape(c, text);
+        const char *escape = escape_of(c, form, text);
+        if (c == 0 && form != CHAR_JSON)
+            continue;
         if (escape == NULL)
             spell_range(s, c, c);
         else
@@ -284,10 +288,10 @@ gexpr charset_expr(struct grammar_builder *b, struct charset *set,
                 break;
             r.hi = 0x7F;
         }
-        if (form == CHAR_JSON)
-            spell_json(&s, &escapes, r.lo, r.hi);
-        else
+        if (form == CHAR_UTF8)
             spell_range(&s, r.lo, r.hi);
+        else
+            spell_quoted(&s, &escapes, form, r.lo, r.hi);
     }
     spell_escapes(&s, &escapes);
     if (s.has_single)
@@ -316,7 +320,7 @@ gexpr charset_text(struct grammar_builder *b, const char *text, size_t n,
     char escape[8];
     buf_init(&out, (size_t)GRAMMAR_MAX_TEXT_BYTES * 6);
     for (size_t i = 0; i < n; i++) {
-        const char *e = json_escape((uint8_t)text[i], escape);
+        const char *e = escape_of((uint8_t)text[i], form, escape);
         if (e != NULL)
             buf_puts(&out, e);
         else

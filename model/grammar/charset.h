@@ -35,7 +35,12 @@ enum char_form {
     /* Inside a JSON string, each character in one way: as it is, or \" \\ \b
      * \f \n \r \t, or \u00xx in lower case for the other controls.  So texts
      * can be compared by their spelling. */
-    CHAR_JSON
+    CHAR_JSON,
+    /* The same for a string of a Python literal, which JSON's readers must be
+     * able to hold as a key too: no NUL.  In single quotes those are escaped,
+     * and the double ones are not. */
+    CHAR_DOUBLE,
+    CHAR_SINGLE
 };
 
 void charset_add(struct grammar_builder *b, struct charset *s, uint32_t lo,

@@ -2,9 +2,10 @@
  *
  * The vocabulary lies as tries, so tokens that begin alike are tried together.
  * Most tokens are plain text: whole characters, none of them a control, a
- * quotation mark or a backslash.  Inside a string nearly all states allow all
- * of these, which the compiler has found out; then they are not walked but
- * copied.  A mask once made is remembered under the places it was made for.
+ * quotation mark of either kind or a backslash.  Inside a string nearly all
+ * states allow all of these, which the compiler has found out; then they are
+ * not walked but copied.  A mask once made is remembered under the places it
+ * was made for.
  *
  * Tokens may be any bytes, also parts of characters.
  *
@@ -39,6 +40,11 @@ int mask_vocab_of_tokenizer(struct mask_vocab **out, const struct tokenizer *t,
 void mask_vocab_free(struct mask_vocab *v);              /* NULL is fine */
 uint32_t mask_vocab_n_words(const struct mask_vocab *v); /* n_ids / 32, up */
 size_t mask_vocab_bytes(const struct mask_vocab *v);
+
+/* The longest token that `bytes` begin with, and its length in *length;
+ * TOKEN_NONE where there is none.  Some microseconds. */
+token_id mask_longest_token(const struct mask_vocab *v, const char *bytes,
+                            size_t n, size_t *length);
 
 struct masker;
 

@@ -11,7 +11,8 @@ static uint32_t plain_chars(const char *bytes, size_t n)
     for (size_t i = 0; i < n; count++) {
         uint32_t c;
         int length = utf8_decode(bytes + i, n - i, &c);
-        if (length <= 0 || c < 0x20 || c == '"' || c == '\\' || c == 0x7F)
+        if (length <= 0 || c < 0x20 || c == '"' || c == '\'' || c == '\\' ||
+            c == 0x7F)
             return UINT32_MAX;
         i += (size_t)length;
     }
@@ -114,4 +115,35 @@ size_t mask_vocab_bytes(const struct mask_vocab *v)
         sum += v->tries[i].n_nodes * sizeof *v->tries[i].nodes +
                v->tries[i].n_tokens * sizeof *v->tries[i].tokens;
     return sum;
+}
+
+/* The same in one slice, if it is longer than *length. */
+static void longest_in(const struct trie *t, const char *bytes, size_t n,
+                       token_id *best, size_t *length)
+{
+    uint32_t i = 0, end = t->n_nodes;
+    for (size_t depth = 0; depth < n && i < end;) {
+        const struct trie_node *node = &t->nodes[i];
+        if (node->byte != (uint8_t)bytes[depth]) {
+            i = node->skip;
+            continue;
+        }
+        depth++;
+        if (node->n_tokens > 0 && depth > *length) {
+            *best = t->tokens[node->token];
+            *length = depth;
+        }
+        end = node->skip;
+        i++;
+    }
+}
+
+token_id mask_longest_token(const struct mask_vocab *v, const char *bytes,
+                            size_t n, size_t *length)
+{
+    token_id best = TOKEN_NONE;
+    *length = 0;
+    for (unsigned i = 0; i < N_SLICES; i++)
+        longest_in(&v->tries[i], bytes, n, &best, length);
+    return best;
 }

@@ -72,13 +72,14 @@ uint32_t schema_count(struct schema *s, const json_t *node, const char *key,
 /* --- what all share ----------------------------------------------------------
  */
 
-static gexpr call_or_make(struct schema *s, uint32_t *rule, const char *name,
-                          gexpr (*make)(struct schema *s))
+gexpr schema_once(struct schema *s, uint32_t *rule, const char *name,
+                  gexpr (*make)(struct schema *s))
 {
     if (*rule == GRAMMAR_NO_RULE) {
         *rule = grammar_rule(s->b, name);
         grammar_keep(s->b, *rule);
-        gexpr x = make(s);
+        /* A value holds values: without a rule there would be no end. */
+        gexpr x = schema_failed(s) ? GEXPR_NONE : make(s);
         grammar_define(s->b, *rule, x);
     }
     return grammar_call(s->b, *rule);
@@ -98,69 +99,15 @@ gexpr schema_blank(struct schema *s)
 {
     if (s->compact)
         return grammar_empty(s->b);
+    if (s->form != CHAR_JSON) /* calls are written in one line */
+        return grammar_optional(s->b, grammar_text(s->b, " "));
     return grammar_optional(
-        s->b, call_or_make(s, &s->blank, "white space", make_blank));
+        s->b, schema_once(s, &s->blank, "white space", make_blank));
 }
 
 gexpr schema_comma(struct schema *s)
 {
     return grammar_seq2(s->b, grammar_text(s->b, ","), schema_blank(s));
-}
-
-static gexpr hex_digits(struct grammar_builder *b, uint32_t n)
-{
-    gexpr hex = grammar_alt(b,
-                            (gexpr[]){grammar_range(b, '0', '9'),
-                                      grammar_range(b, 'a', 'f'),
-                                      grammar_range(b, 'A', 'F')},
-                            3);
-    return grammar_repeat(b, hex, n, n);
-}
-
-/* Any character of a string, every escape of JSON that names one. */
-static gexpr string_char(struct grammar_builder *b)
-{
-    struct charset plain = {0};
-    charset_add(b, &plain, 0x20, 0x21);
-    charset_add(b, &plain, 0x23, 0x5B);
-    charset_add(b, &plain, 0x5D, CHAR_MAX_VALUE);
-    gexpr raw = charset_expr(b, &plain, CHAR_UTF8);
-    charset_deinit(b, &plain);
-    uint64_t simple[4] = {0};
-    for (const char *c = "\"\\/bfnrt"; *c; c++)
-        simple[*c / 64] |= (uint64_t)1 << (*c % 64);
-    uint64_t first[4] = {0}, second[4] = {0}, high[4] = {0}, low[4] = {0};
-    for (const char *c = "0123456789abcefABCEF"; *c; c++)
-        first[*c / 64] |= (uint64_t)1 << (*c % 64);
-    for (const char *c = "01234567"; *c; c++)
-        second[*c / 64] |= (uint64_t)1 << (*c % 64);
-    for (const char *c = "89abAB"; *c; c++)
-        high[*c / 64] |= (uint64_t)1 << (*c % 64);
-    for (const char *c = "cdefCDEF"; *c; c++)
-        low[*c / 64] |= (uint64_t)1 << (*c % 64);
-    gexpr d = grammar_alt2(b, grammar_text(b, "d"), grammar_text(b, "D"));
-    gexpr pair[] = {
-        d, grammar_set(b, high), hex_digits(b, 2), grammar_text(b, "\\u"),
-        d, grammar_set(b, low),  hex_digits(b, 2)};
-    gexpr unicode[] = {
-        grammar_seq2(b, grammar_set(b, first), hex_digits(b, 3)),
-        grammar_seq3(b, d, grammar_set(b, second), hex_digits(b, 2)),
-        grammar_seq(b, pair, 7)};
-    gexpr escape = grammar_alt2(
-        b, grammar_set(b, simple),
-        grammar_seq2(b, grammar_text(b, "u"), grammar_alt(b, unicode, 3)));
-    return grammar_alt2(b, raw, grammar_seq2(b, grammar_text(b, "\\"), escape));
-}
-
-static gexpr make_string_tail(struct schema *s)
-{
-    gexpr inside = grammar_repeat(s->b, string_char(s->b), 0, GRAMMAR_NO_MAX);
-    return grammar_seq2(s->b, inside, grammar_text(s->b, "\""));
-}
-
-gexpr schema_string_tail(struct schema *s)
-{
-    return call_or_make(s, &s->string, "string", make_string_tail);
 }
 
 static gexpr make_value(struct schema *s)
@@ -171,29 +118,23 @@ static gexpr make_value(struct schema *s)
     gexpr list = grammar_list(b, &item, 1, schema_comma(s));
     gexpr array[] = {grammar_text(b, "["), schema_blank(s), list,
                      schema_blank(s), grammar_text(b, "]")};
-    gexpr ways[] = {
-        grammar_seq2(b, grammar_text(b, "\""), schema_string_tail(s)),
-        schema_number(s, nothing, false),
-        grammar_text(b, "true"),
-        grammar_text(b, "false"),
-        grammar_text(b, "null"),
-        grammar_seq(b, array, 5),
-        schema_any_object(s)};
-    return grammar_alt(b, ways, 7);
+    gexpr ways[] = {schema_string(s, nothing), schema_number(s, nothing, false),
+                    schema_constants(s, TYPE_BOOLEAN | TYPE_NULL),
+                    grammar_seq(b, array, 5), schema_any_object(s)};
+    return grammar_alt(b, ways, 5);
 }
 
 gexpr schema_any_value(struct schema *s)
 {
-    return call_or_make(s, &s->value, "value", make_value);
+    return schema_once(s, &s->value, "value", make_value);
 }
 
 gexpr schema_any_object(struct schema *s)
 {
     struct grammar_builder *b = s->b;
-    gexpr member[] = {grammar_text(b, "\""), schema_string_tail(s),
-                      grammar_text(b, ":"), schema_blank(s),
-                      schema_any_value(s)};
-    struct grammar_item item = {grammar_seq(b, member, 5), true, true};
+    gexpr member[] = {schema_string(s, NULL), grammar_text(b, ":"),
+                      schema_blank(s), schema_any_value(s)};
+    struct grammar_item item = {grammar_seq(b, member, 4), true, true};
     gexpr object[] = {grammar_text(b, "{"), schema_blank(s),
                       grammar_list(b, &item, 1, schema_comma(s)),
                       schema_blank(s), grammar_text(b, "}")};
@@ -206,6 +147,43 @@ gexpr schema_share(struct schema *s, gexpr x, const char *name)
     grammar_keep(s->b, rule);
     grammar_define(s->b, rule, x);
     return grammar_call(s->b, rule);
+}
+
+gexpr schema_container(struct schema *s, gexpr x)
+{
+    return s->form == CHAR_JSON ? x : schema_share(s, x, "container");
+}
+
+struct schema_mark schema_mark(const struct schema *s)
+{
+    return (struct schema_mark){s->n_rules, s->level};
+}
+
+static bool is_defined(const struct schema *s, uint32_t rule)
+{
+    return rule != GRAMMAR_NO_RULE && s->b->rules[rule].expr != GEXPR_NONE;
+}
+
+bool schema_forgive(struct schema *s, struct schema_mark mark)
+{
+    uint32_t *const shared[] = {&s->blank, &s->string, &s->single,
+                                &s->value, &s->number, &s->integer};
+    uint32_t n = 0;
+    if (!grammar_forgive(s->b))
+        return false;
+    while (s->n_rules > mark.n_rules)
+        mem_free(s->rules[--s->n_rules].text);
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
+        if (!is_defined(s, *shared[i]))
+            *shared[i] = GRAMMAR_NO_RULE;
+    for (uint32_t i = 0; i < s->n_lengths; i++)
+        if (is_defined(s, s->lengths[i].rule))
+            s->lengths[n++] = s->lengths[i];
+    s->n_lengths = n;
+    s->level = mark.level;
+    if (s->python)
+        s->form = CHAR_DOUBLE;
+    return true;
 }
 
 /* --- types
@@ -278,6 +256,8 @@ static gexpr compile_types(struct schema *s, const json_t *node)
     unsigned types = schema_types(s, node);
     gexpr ways[8];
     size_t n = 0;
+    if (s->place != PLACE_VALUE)
+        types &= TYPE_OBJECT;
     if (types & TYPE_OBJECT)
         ways[n++] = schema_object(s, node);
     if (types & TYPE_ARRAY)
@@ -286,32 +266,9 @@ static gexpr compile_types(struct schema *s, const json_t *node)
         ways[n++] = schema_string(s, node);
     if (types & (TYPE_NUMBER | TYPE_INTEGER))
         ways[n++] = schema_number(s, node, !(types & TYPE_NUMBER));
-    if (types & TYPE_BOOLEAN) {
-        ways[n++] = grammar_text(b, "true");
-        ways[n++] = grammar_text(b, "false");
-    }
-    if (types & TYPE_NULL)
-        ways[n++] = grammar_text(b, "null");
+    if (types & (TYPE_BOOLEAN | TYPE_NULL))
+        ways[n++] = schema_constants(s, types);
     return grammar_alt(b, ways, n);
-}
-
-static gexpr compile_values(struct schema *s, const json_t *values)
-{
-    gexpr *ways = mem_alloc(json_array_size(values) * sizeof *ways);
-    size_t n = 0;
-    if (ways == NULL)
-        grammar_fail(s->b, ERR_NOMEM, "out of memory for an enum");
-    for (; n < json_array_size(values) && !schema_failed(s); n++) {
-        struct buf text = {0};
-        json_write(&text, json_array_get(values, n), !s->compact);
-        if (!buf_ok(&text))
-            grammar_fail(s->b, ERR_NOMEM, "out of memory for an enum");
-        ways[n] = grammar_bytes_of(s->b, buf_str(&text), text.len);
-        buf_deinit(&text);
-    }
-    gexpr x = schema_failed(s) ? GEXPR_NONE : grammar_alt(s->b, ways, n);
-    mem_free(ways);
-    return x;
 }
 
 /* --- references, ways
@@ -347,6 +304,18 @@ static gexpr compile_ways(struct schema *s, const json_t *node,
     return x;
 }
 
+/* All arguments together as one of these: of what is no object, none. */
+static gexpr compile_objects(struct schema *s, const json_t *node,
+                             const json_t *values)
+{
+    for (size_t i = 0; i < json_array_size(values); i++)
+        if (json_is_object(json_array_get(values, i)))
+            schema_refuse(s, ERR_UNSUPPORTED,
+                          json_object_get(node, "const") ? "const" : "enum",
+                          "is not supported for all arguments together");
+    return schema_failed(s) ? GEXPR_NONE : grammar_never(s->b);
+}
+
 /* A node without $ref and allOf. */
 static gexpr compile_resolved(struct schema *s, const json_t *node)
 {
@@ -354,18 +323,19 @@ static gexpr compile_resolved(struct schema *s, const json_t *node)
         return GEXPR_NONE;
     if (json_is_false(node))
         return grammar_never(s->b);
-    if (json_is_true(node))
+    if (json_is_true(node) && s->place == PLACE_VALUE)
         return schema_any_value(s);
     const json_t *ways = schema_ways(s, node);
     if (ways != NULL)
         return compile_ways(s, node, ways);
     const json_t *values = schema_values(s, node);
-    if (values != NULL)
-        return compile_values(s, values);
     if (schema_failed(s))
         return GEXPR_NONE;
+    if (values != NULL)
+        return s->place == PLACE_VALUE ? schema_spell_values(s, values)
+                                       : compile_objects(s, node, values);
     if (json_object_get(node, "type") == NULL &&
-        types_spoken_of(node) == TYPE_ALL)
+        types_spoken_of(node) == TYPE_ALL && s->place == PLACE_VALUE)
         return schema_any_value(s);
     return compile_types(s, node);
 }
@@ -374,11 +344,15 @@ static gexpr compile_resolved(struct schema *s, const json_t *node)
  * the same rule. */
 static gexpr compile_shared(struct schema *s, const json_t *node)
 {
+    static const char *const place[] = {[PLACE_VALUE] = "",
+                                        [PLACE_OBJECT] = "object ",
+                                        [PLACE_KEYWORDS] = "keywords "};
     struct buf text = {0};
     size_t length;
     node = schema_bare(s, node);
     if (node == NULL)
         return GEXPR_NONE;
+    buf_puts(&text, place[s->place]);
     json_write(&text, node, false);
     char *key = buf_take(&text, &length);
     if (key == NULL) {
@@ -444,38 +418,102 @@ static size_t weight(const json_t *v)
     return sum;
 }
 
-gexpr schema_expr(struct grammar_builder *b, const json_t *schema,
-                  const struct schema_options *options)
+static void init(struct schema *s, struct grammar_builder *b)
 {
-    struct schema s = {.b = b,
-                       .root = schema,
-                       .compact = options != NULL && options->compact,
-                       .blank = GRAMMAR_NO_RULE,
-                       .string = GRAMMAR_NO_RULE,
-                       .value = GRAMMAR_NO_RULE,
-                       .number = GRAMMAR_NO_RULE,
-                       .integer = GRAMMAR_NO_RULE,
-                       .kept = json_array()};
-    gexpr x = GEXPR_NONE;
-    if (schema == NULL)
-        x = schema_any_value(&s);
-    else if (weight(schema) > GRAMMAR_MAX_TEXT_BYTES)
-        grammar_fail(b, ERR_LIMIT,
+    *s = (struct schema){.b = b,
+                         .blank = GRAMMAR_NO_RULE,
+                         .string = GRAMMAR_NO_RULE,
+                         .single = GRAMMAR_NO_RULE,
+                         .value = GRAMMAR_NO_RULE,
+                         .number = GRAMMAR_NO_RULE,
+                         .integer = GRAMMAR_NO_RULE,
+                         .form = CHAR_JSON,
+                         .kept = json_array()};
+}
+
+/* References lead into another document from now on. */
+static void forget_rules(struct schema *s)
+{
+    for (uint32_t i = 0; i < s->n_rules; i++)
+        mem_free(s->rules[i].text);
+    s->n_rules = 0;
+}
+
+static void deinit(struct schema *s)
+{
+    forget_rules(s);
+    budget_drop(&s->b->budget, s->rules, s->cap_rules, sizeof *s->rules);
+    json_decref(s->kept);
+}
+
+/* NULL stands for any value. */
+static gexpr compile_root(struct schema *s, const json_t *schema)
+{
+    s->root = schema;
+    if (weight(schema) > GRAMMAR_MAX_TEXT_BYTES)
+        grammar_fail(s->b, ERR_LIMIT,
                      "the schema has more than the %u bytes "
                      "allowed",
                      GRAMMAR_MAX_TEXT_BYTES);
-    else if (!schema_failed(&s)) {
-        schema_check_keywords(&s, schema);
-        if (json_object_get(schema, "$ref") || json_object_get(schema, "allOf"))
-            x = compile_shared(&s, schema);
-        else
-            x = compile_resolved(&s, schema);
+    if (schema_failed(s))
+        return GEXPR_NONE;
+    schema_check_keywords(s, schema);
+    gexpr x =
+        json_object_get(schema, "$ref") || json_object_get(schema, "allOf")
+            ? compile_shared(s, schema)
+            : compile_resolved(s, schema);
+    return schema_failed(s) ? GEXPR_NONE : x;
+}
+
+gexpr schema_expr(struct grammar_builder *b, const json_t *schema,
+                  const struct schema_options *options)
+{
+    struct schema s;
+    init(&s, b);
+    s.compact = options != NULL && options->compact;
+    gexpr x = schema == NULL ? schema_any_value(&s) : compile_root(&s, schema);
+    deinit(&s);
+    return x;
+}
+
+struct schema *schema_call_new(struct grammar_builder *b,
+                               enum schema_call_form form)
+{
+    struct schema *s = mem_alloc(sizeof *s);
+    if (s == NULL) {
+        grammar_fail(b, ERR_NOMEM, "out of memory for a schema");
+        return NULL;
     }
-    for (uint32_t i = 0; i < s.n_rules; i++)
-        mem_free(s.rules[i].text);
-    budget_drop(&b->budget, s.rules, s.cap_rules, sizeof *s.rules);
-    json_decref(s.kept);
-    return schema_failed(&s) ? GEXPR_NONE : x;
+    init(s, b);
+    s->form = CHAR_DOUBLE;
+    s->python = form == SCHEMA_KEYWORDS;
+    return s;
+}
+
+void schema_call_free(struct schema *s)
+{
+    if (s == NULL)
+        return;
+    deinit(s);
+    mem_free(s);
+}
+
+int schema_call_arguments(gexpr *out, struct schema *s, const json_t *schema,
+                          bool lenient, struct err *why)
+{
+    const struct schema_mark mark = {0};
+    s->lenient = lenient;
+    s->place = s->python ? PLACE_KEYWORDS : PLACE_OBJECT;
+    gexpr x = compile_root(s, schema);
+    const struct err *err = grammar_failure(s->b);
+    if (err == NULL) {
+        forget_rules(s);
+        *out = schema_share(s, x, "arguments");
+        return 0;
+    }
+    *why = *err;
+    schema_leave(s, 0);
+    return schema_forgive(s, mark) ? -(int)why->class_ : -ERR_NOMEM;
 }
 
 /* NULL stands for any object. */

@@ -51,4 +51,26 @@ int grammar_from_json_object(struct grammar **out,
 gexpr schema_expr(struct grammar_builder *b, const json_t *schema,
                   const struct schema_options *options);
 
+/* The arguments of a call, each held to its schema.  Strings may stand in
+ * either kind of quotes, and constants be Python's; all is in one line. */
+struct schema;
+enum schema_call_form {
+    SCHEMA_KEYWORDS, /* a=1, b='x': what pycall.h takes between parentheses */
+    SCHEMA_OBJECT    /* {"a": 1, "b": "x"}: JSON alone */
+};
+
+/* For the calls of one grammar, which then share what is the same in all.
+ * NULL: memory is short, and the builder has failed. */
+struct schema *schema_call_new(struct grammar_builder *b,
+                               enum schema_call_form form);
+void schema_call_free(struct schema *s); /* NULL is fine */
+
+/* `schema` is that of the object of all arguments; of others than `properties`
+ * lists there are none unless it speaks of them.  `lenient`: the value of an
+ * argument whose schema cannot be honoured may be anything.
+ * On failure `why` says what cannot be honoured and the builder is as it was;
+ * or it has failed itself (grammar_failed), which is the end. */
+int schema_call_arguments(gexpr *out, struct schema *s, const json_t *schema,
+                          bool lenient, struct err *why);
+
 #endif

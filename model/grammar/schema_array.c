@@ -111,5 +111,5 @@ gexpr schema_array(struct schema *s, const json_t *node)
                         it.max, false);
     gexpr array[] = {grammar_text(b, "["), schema_blank(s), inside,
                      schema_blank(s), grammar_text(b, "]")};
-    return grammar_seq(b, array, 5);
+    return schema_container(s, grammar_seq(b, array, 5));
 }

@@ -21,6 +21,7 @@ struct member {
 struct object {
     struct schema *s;
     const json_t *node;
+    enum schema_place place;
     struct member *members; /* owned */
     uint32_t n_members, n_required;
     const char *patterns[MAX_PATTERNS]; /* keys that must match one */
@@ -41,7 +42,7 @@ static bool in_list(const json_t *list, const char *key)
 
 static gexpr spell_key(struct object *o, const char *key)
 {
-    return charset_text(o->s->b, key, strlen(key), CHAR_JSON);
+    return charset_text(o->s->b, key, strlen(key), o->s->form);
 }
 
 static bool key_matches(struct object *o, gexpr keys, const char *key)
@@ -69,8 +70,7 @@ static void find_patterns(struct object *o)
         size_t mark = schema_enter(s, "patternProperties", -1);
         o->patterns[i] = key;
         o->pattern_schemas[i] = value;
-        o->pattern_keys[i] =
-            regex_expr(s->b, key, strlen(key), true, CHAR_JSON);
+        o->pattern_keys[i] = regex_expr(s->b, key, strlen(key), true, s->form);
         struct err *err = grammar_failure(s->b);
         if (err != NULL)
             err_wrap(err, "the schema's pattern at #%s", s->path);
@@ -97,9 +97,25 @@ static const json_t *said_of(struct object *o, const char *key)
     return rest ? rest : json_true();
 }
 
+/* What pycall.h takes before an equals sign. */
+static bool is_keyword(const char *key)
+{
+    for (const char *p = key; *p; p++)
+        if (!(*p & 0x80) && strchr("_-", *p) == NULL &&
+            !(*p >= '0' && *p <= '9') && !(*p >= 'A' && *p <= 'Z') &&
+            !(*p >= 'a' && *p <= 'z'))
+            return false;
+    return *key != '\0';
+}
+
 static void add_member(struct object *o, const char *key, const json_t *schema,
                        bool required)
 {
+    if (o->place == PLACE_KEYWORDS && !is_keyword(key)) {
+        schema_refuse(o->s, ERR_UNSUPPORTED, "properties",
+                      "has a name that is none of an argument");
+        return;
+    }
     if (o->names != GEXPR_NONE && !key_matches(o, o->names, key))
         schema = json_false();
     if (json_is_false(schema) && !required)
@@ -149,19 +165,51 @@ static void find_rest(struct object *o)
     const json_t *rest = json_object_get(o->node, "additionalProperties");
     if (rest == NULL)
         rest = json_object_get(o->node, "unevaluatedProperties");
-    bool declared =
-        json_object_size(json_object_get(o->node, "properties")) > 0;
+    const json_t *listed = json_object_get(o->node, "properties");
+    bool declared = json_object_size(listed) > 0 ||
+                    (o->place != PLACE_VALUE && listed != NULL);
     if (rest == NULL)
         rest = declared || o->n_patterns > 0 ? json_false() : json_true();
     o->rest = rest;
 }
 
-static gexpr member_expr(struct object *o, gexpr key, gexpr value)
+/* A member whose key is one of `keys`. */
+static gexpr member_expr(struct object *o, gexpr keys, gexpr value)
 {
     struct grammar_builder *b = o->s->b;
-    gexpr parts[] = {grammar_text(b, "\""), key, grammar_text(b, "\":"),
+    if (o->place == PLACE_KEYWORDS)
+        return grammar_seq3(b, keys, grammar_text(b, "="), value);
+    gexpr parts[] = {grammar_text(b, "\""), keys, grammar_text(b, "\":"),
                      schema_blank(o->s), value};
     return grammar_seq(b, parts, 5);
+}
+
+static gexpr declared_member(struct object *o, const char *key, gexpr value)
+{
+    struct grammar_builder *b = o->s->b;
+    if (o->place == PLACE_KEYWORDS || !o->s->python)
+        return member_expr(o, spell_key(o, key), value);
+    gexpr other[] = {grammar_text(b, "'"),
+                     charset_text(b, key, strlen(key), CHAR_SINGLE),
+                     grammar_text(b, "'")};
+    gexpr name =
+        grammar_alt2(b,
+                     grammar_seq3(b, grammar_text(b, "\""), spell_key(o, key),
+                                  grammar_text(b, "\"")),
+                     grammar_seq(b, other, 3));
+    gexpr parts[] = {name, grammar_text(b, ":"), schema_blank(o->s), value};
+    return grammar_seq(b, parts, 4);
+}
+
+static gexpr any_keyword(struct grammar_builder *b)
+{
+    gexpr first =
+        grammar_alt(b,
+                    (gexpr[]){grammar_range(b, 'a', 'z'),
+                              grammar_range(b, 'A', 'Z'), grammar_text(b, "_")},
+                    3);
+    gexpr more = grammar_alt2(b, first, grammar_range(b, '0', '9'));
+    return grammar_seq2(b, first, grammar_repeat(b, more, 0, 63));
 }
 
 /* Keys of `keys` that are no declared member's. */
@@ -212,15 +260,18 @@ static gexpr other_member(struct object *o)
     if (json_is_false(o->rest))
         return n ? grammar_alt(b, ways, n) : GEXPR_NONE;
     gexpr value = schema_at(s, o->rest, "additionalProperties", -1);
+    if (o->place == PLACE_KEYWORDS)
+        return schema_failed(s)
+                   ? GEXPR_NONE
+                   : member_expr(o, without_members(o, any_keyword(b)), value);
     if (o->n_patterns == 0 && o->names == GEXPR_NONE &&
         json_object_size(json_object_get(o->node, "properties")) == 0 &&
         json_array_size(json_object_get(o->node, "required")) == 0) {
-        gexpr parts[] = {grammar_text(b, "\""), schema_string_tail(s),
-                         grammar_text(b, ":"), schema_blank(s), value};
-        return grammar_seq(b, parts, 5);
+        gexpr parts[] = {schema_string(s, NULL), grammar_text(b, ":"),
+                         schema_blank(s), value};
+        return grammar_seq(b, parts, 4);
     }
-    gexpr keys =
-        grammar_repeat(b, charset_any(b, CHAR_JSON), 0, GRAMMAR_NO_MAX);
+    gexpr keys = grammar_repeat(b, charset_any(b, s->form), 0, GRAMMAR_NO_MAX);
     keys = without_members(o, keys);
     for (uint32_t i = 0; i < o->n_patterns && !schema_failed(s); i++)
         keys = grammar_except(b, keys, o->pattern_keys[i]);
@@ -285,6 +336,21 @@ static bool bound_others(struct object *o, bool others, uint32_t *min,
     return true;
 }
 
+/* The value of a member.  An argument that is said more of than can be
+ * honoured may be anything, if that is wanted. */
+static gexpr member_value(struct object *o, const struct member *m)
+{
+    struct schema *s = o->s;
+    struct schema_mark mark = schema_mark(s);
+    size_t at = schema_enter(s, "properties", -1);
+    gexpr value = schema_at(s, m->schema, m->key, -1);
+    schema_leave(s, at);
+    if (s->lenient && o->place != PLACE_VALUE && schema_failed(s) &&
+        schema_forgive(s, mark))
+        value = schema_any_value(s);
+    return value;
+}
+
 static gexpr members_expr(struct object *o)
 {
     struct schema *s = o->s;
@@ -302,12 +368,10 @@ static gexpr members_expr(struct object *o)
         grammar_fail(b, ERR_NOMEM, "out of memory for a schema");
     for (; n < o->n_members && !schema_failed(s); n++) {
         const struct member *m = &o->members[n];
-        size_t mark = schema_enter(s, "properties", -1);
-        gexpr value = schema_at(s, m->schema, m->key, -1);
-        schema_leave(s, mark);
-        gexpr key = spell_key(o, m->key);
-        items[n] = (struct grammar_item){.expr = member_expr(o, key, value),
-                                         .optional = !m->required};
+        gexpr value = member_value(o, m);
+        items[n] =
+            (struct grammar_item){.expr = declared_member(o, m->key, value),
+                                  .optional = !m->required};
     }
     if (other != GEXPR_NONE && max > 0 && !schema_failed(s)) {
         items[n] = (struct grammar_item){
@@ -354,7 +418,7 @@ static gexpr names_of(struct schema *s, const json_t *names)
         const json_t *v = json_array_get(values, i);
         if (json_is_string(v))
             texts[n++] = charset_text(b, json_string_value(v),
-                                      json_string_length(v), CHAR_JSON);
+                                      json_string_length(v), s->form);
     }
     gexpr all = schema_failed(s) ? GEXPR_NONE : grammar_alt(b, texts, n);
     mem_free(texts);
@@ -363,7 +427,8 @@ static gexpr names_of(struct schema *s, const json_t *names)
 
 gexpr schema_object(struct schema *s, const json_t *node)
 {
-    struct object o = {.s = s, .node = node};
+    struct object o = {.s = s, .node = node, .place = s->place};
+    s->place = PLACE_VALUE;
     const json_t *names = json_object_get(node, "propertyNames");
     if (names != NULL) {
         size_t mark = schema_enter(s, "propertyNames", -1);
@@ -373,15 +438,20 @@ gexpr schema_object(struct schema *s, const json_t *node)
         schema_leave(s, mark);
     }
     find_patterns(&o);
+    if (o.place == PLACE_KEYWORDS && (o.n_patterns > 0 || names != NULL))
+        schema_refuse(s, ERR_UNSUPPORTED,
+                      names ? "propertyNames" : "patternProperties",
+                      "is not supported for keyword arguments");
     if (!schema_failed(s))
         find_members(&o);
     find_rest(&o);
     gexpr inside = schema_failed(s) ? GEXPR_NONE : members_expr(&o);
     mem_free(o.members);
-    if (schema_failed(s))
-        return GEXPR_NONE;
+    s->place = o.place;
+    if (schema_failed(s) || o.place == PLACE_KEYWORDS)
+        return schema_failed(s) ? GEXPR_NONE : inside;
     struct grammar_builder *b = s->b;
     gexpr object[] = {grammar_text(b, "{"), schema_blank(s), inside,
                       schema_blank(s), grammar_text(b, "}")};
-    return grammar_seq(b, object, 5);
+    return schema_container(s, grammar_seq(b, object, 5));
 }

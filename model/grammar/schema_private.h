@@ -31,14 +31,28 @@ struct schema_rule {
 /* min..max characters of a string, as a rule. */
 struct schema_length {
     uint32_t min, max, rule;
+    enum char_form form;
+};
+
+/* What the object that is compiled next is: a value, or the arguments of a
+ * call, which no others than `properties` declares unless it says so. */
+enum schema_place {
+    PLACE_VALUE,
+    PLACE_OBJECT,  /* {"a": 1} */
+    PLACE_KEYWORDS /* a=1 */
 };
 
 struct schema {
     struct grammar_builder *b;
     const json_t *root;
     bool compact;
+    bool python;         /* as literals of Python, JSON's among them */
+    bool lenient;        /* an argument that cannot be honoured is free */
+    enum char_form form; /* of strings: CHAR_JSON, or of a call's */
+    enum schema_place place;
     unsigned level;
-    uint32_t blank, string, value, number, integer; /* rules, made when used */
+    /* Rules, made when used. */
+    uint32_t blank, string, single, value, number, integer;
     struct schema_rule *rules;
     uint32_t n_rules, cap_rules;
     struct schema_length lengths[SCHEMA_MAX_LENGTHS];
@@ -69,10 +83,37 @@ gexpr schema_blank(struct schema *s);
 gexpr schema_any_value(struct schema *s);
 /* The separator of members and items: a comma and what may follow. */
 gexpr schema_comma(struct schema *s);
-/* After the opening quotation mark: any string, and the closing one. */
-gexpr schema_string_tail(struct schema *s);
+/* The rule, made if it is not yet, as a call. */
+gexpr schema_once(struct schema *s, uint32_t *rule, const char *name,
+                  gexpr (*make)(struct schema *s));
+/* What is known so far, to come back to when something was refused.  False
+ * where that cannot be: the compilation itself has come to its end. */
+struct schema_mark {
+    uint32_t n_rules;
+    unsigned level;
+};
+struct schema_mark schema_mark(const struct schema *s);
+bool schema_forgive(struct schema *s, struct schema_mark mark);
 /* x as a call, so that it costs little where it is used often. */
 gexpr schema_share(struct schema *s, gexpr x, const char *name);
+
+/* An array or an object, which in a call is a rule: so calls nest no deeper
+ * than a grammar's, which its reader follows. */
+gexpr schema_container(struct schema *s, gexpr x);
+
+/* --- schema_spell.c --- */
+
+gexpr schema_quote(struct schema *s);
+/* After the opening quotation mark: any string, and the closing one. */
+gexpr schema_string_tail(struct schema *s);
+/* `part` once for each kind of quotation marks. */
+typedef gexpr schema_part_fn(struct schema *s, const json_t *node);
+gexpr schema_either_quote(struct schema *s, schema_part_fn *part,
+                          const json_t *node);
+/* Of TYPE_BOOLEAN and TYPE_NULL. */
+gexpr schema_constants(struct schema *s, unsigned types);
+/* One of these, each spelt in one way, or one for each language. */
+gexpr schema_spell_values(struct schema *s, const json_t *values);
 
 /* --- schema_merge.c --- */
 

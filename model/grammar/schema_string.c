@@ -76,7 +76,7 @@ static gexpr add_format(struct schema *s, gexpr sum, const char *name)
         const char *p = formats[i].pattern;
         if (p == NULL)
             return sum;
-        return narrow(s, sum, regex_expr(s->b, p, strlen(p), false, CHAR_JSON));
+        return narrow(s, sum, regex_expr(s->b, p, strlen(p), false, s->form));
     }
     schema_refuse(s, ERR_UNSUPPORTED, "format",
                   "is none of date, time, date-time, duration, uuid, email, "
@@ -89,7 +89,7 @@ static gexpr add_pattern(struct schema *s, gexpr sum, const json_t *pattern)
     if (schema_failed(s))
         return GEXPR_NONE;
     gexpr x = regex_expr(s->b, json_string_value(pattern),
-                         json_string_length(pattern), true, CHAR_JSON);
+                         json_string_length(pattern), true, s->form);
     struct err *err = grammar_failure(s->b);
     if (err != NULL)
         err_wrap(err, "the schema's pattern at #%s", s->path);
@@ -121,13 +121,13 @@ gexpr schema_string_inside(struct schema *s, const json_t *node, bool lengths)
     if (max > GRAMMAR_MAX_REPEAT && max != GRAMMAR_NO_MAX)
         schema_refuse(s, ERR_LIMIT, "maxLength", "is more than the %u allowed",
                       GRAMMAR_MAX_REPEAT);
-    gexpr length = grammar_repeat(s->b, charset_any(s->b, CHAR_JSON), min, max);
+    gexpr length = grammar_repeat(s->b, charset_any(s->b, s->form), min, max);
     return narrow(s, sum, length);
 }
 
 static gexpr chars(struct schema *s, uint32_t min, uint32_t max)
 {
-    return grammar_repeat(s->b, charset_any(s->b, CHAR_JSON), min, max);
+    return grammar_repeat(s->b, charset_any(s->b, s->form), min, max);
 }
 
 /* min..max characters as a rule that all strings of the schema share. */
@@ -136,14 +136,14 @@ static gexpr shared_chars(struct schema *s, uint32_t min, uint32_t max)
     struct schema_length *l = s->lengths;
     uint32_t n = s->n_lengths;
     for (uint32_t i = 0; i < n; i++)
-        if (l[i].min == min && l[i].max == max)
+        if (l[i].min == min && l[i].max == max && l[i].form == s->form)
             return grammar_call(s->b, l[i].rule);
     if (n == SCHEMA_MAX_LENGTHS || schema_failed(s))
         return chars(s, min, max);
     uint32_t rule = grammar_rule(s->b, "characters");
     grammar_keep(s->b, rule);
     grammar_define(s->b, rule, chars(s, min, max));
-    l[s->n_lengths++] = (struct schema_length){min, max, rule};
+    l[s->n_lengths++] = (struct schema_length){min, max, rule, s->form};
     return grammar_call(s->b, rule);
 }
 
@@ -186,7 +186,7 @@ static gexpr exactly(struct schema *s, uint32_t n)
 static gexpr of_length(struct schema *s, uint32_t min, uint32_t max)
 {
     struct grammar_builder *b = s->b;
-    gexpr quote = grammar_text(b, "\"");
+    gexpr quote = schema_quote(s);
     if (min > GRAMMAR_MAX_REPEAT ||
         (max > GRAMMAR_MAX_REPEAT && max != GRAMMAR_NO_MAX))
         schema_refuse(s, ERR_LIMIT,
@@ -205,10 +205,10 @@ static gexpr of_length(struct schema *s, uint32_t min, uint32_t max)
     return grammar_seq(b, parts, 4);
 }
 
-gexpr schema_string(struct schema *s, const json_t *node)
+static gexpr quoted(struct schema *s, const json_t *node)
 {
     struct grammar_builder *b = s->b;
-    gexpr quote = grammar_text(b, "\"");
+    gexpr quote = schema_quote(s);
     uint32_t min = schema_count(s, node, "minLength", 0);
     uint32_t max = schema_count(s, node, "maxLength", GRAMMAR_NO_MAX);
     if (json_object_get(node, "pattern") || json_object_get(node, "format")) {
@@ -219,4 +219,9 @@ gexpr schema_string(struct schema *s, const json_t *node)
     if (min == 0 && max == GRAMMAR_NO_MAX)
         return grammar_seq2(b, quote, schema_string_tail(s));
     return of_length(s, min, max);
+}
+
+gexpr schema_string(struct schema *s, const json_t *node)
+{
+    return schema_either_quote(s, quoted, node);
 }

@@ -65,3 +65,15 @@ void logprobs_top(const float *logits, uint32_t n_vocab, double log_norm,
         out->top[i].logprob = (float)((double)out->top[i].logprob - log_norm);
     out->n_top = have;
 }
+
+uint32_t logprobs_rank(const float *logits, uint32_t n_vocab, token_id token)
+{
+    const uint32_t own = (uint32_t)token;
+    const float x = logits[own];
+    uint32_t n = 1;
+    for (uint32_t i = 0; i < own; i++)
+        n += logits[i] >= x;
+    for (uint32_t i = own + 1; i < n_vocab; i++)
+        n += logits[i] > x;
+    return n;
+}

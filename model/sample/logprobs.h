@@ -14,6 +14,7 @@
 struct sampled {
     token_id token;
     float logprob;
+    uint32_t rank; /* 1 for the likeliest; only of a token given, else 0 */
     uint32_t n_top;
     struct top_logprob top[SAMPLE_MAX_TOP]; /* likeliest first, ties by id */
 };
@@ -28,5 +29,8 @@ bool logprobs_norm(const float *logits, uint32_t n_vocab, double *log_norm);
 /* The min(n, n_vocab, SAMPLE_MAX_TOP) largest, into out->top. */
 void logprobs_top(const float *logits, uint32_t n_vocab, double log_norm,
                   uint32_t n, struct sampled *out);
+
+/* The place of `token` in the order of `top`, from 1.  One pass. */
+uint32_t logprobs_rank(const float *logits, uint32_t n_vocab, token_id token);
 
 #endif

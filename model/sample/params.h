@@ -20,6 +20,14 @@ struct logit_bias {
     float bias;
 };
 
+/* Tokens that may not come in this order. */
+struct bad_word {
+    const token_id *ids; /* [n] */
+    uint32_t n;          /* at least 1 */
+};
+
+#define SAMPLE_WINDOW_ALL UINT32_MAX
+
 struct top_logprob {
     token_id id;
     float logprob;
@@ -33,11 +41,34 @@ struct sample_params {
     float repetition_penalty; /* 1 is off; over prompt and output */
     float presence_penalty;   /* 0 is off; over output only */
     float frequency_penalty;  /* 0 is off; over output only */
+    uint32_t penalty_window;  /* of prompt and output the three penalties see
+                                 the last so many tokens; or
+                                 SAMPLE_WINDOW_ALL */
     uint64_t seed;            /* always used; whoever wants chance, draws one */
     uint32_t n_bias;
     const struct logit_bias *bias; /* [n_bias], in the job's arena */
-    uint32_t n_logprobs;           /* alternatives wanted, 0..SAMPLE_MAX_TOP */
-    bool want_logprob;             /* of the chosen token */
+    uint32_t n_bad_words;
+    const struct bad_word *bad_words; /* [n_bad_words], in the job's arena */
+    const uint32_t *allowed;          /* a mask as in sample_context, in the
+                                         job's arena; NULL: all */
+    uint32_t n_logprobs; /* alternatives wanted, 0..SAMPLE_MAX_TOP */
+    bool want_logprob;   /* of the chosen token */
+};
+
+/* What came before a draw; all borrowed for the call. */
+struct sample_context {
+    const struct sample_params *params;
+    const token_id *prompt;
+    uint32_t n_prompt;
+    const token_id *output; /* tokens drawn so far; its length is the position
+                               the draw's chance is taken from */
+    uint32_t n_output;
+    const token_id *banned;
+    uint32_t n_banned;
+    const uint32_t *allowed; /* bit id % 32 of word id / 32, for the vocabulary;
+                                NULL: all */
+    bool is_forced; /* of `allowed`, which has one: no field may bar that */
+    uint32_t choice;
 };
 
 /* Everything off, temperature 1. */
@@ -47,6 +78,7 @@ static inline struct sample_params sample_params_neutral(void)
         .temperature = 1.0f,
         .top_p = 1.0f,
         .repetition_penalty = 1.0f,
+        .penalty_window = SAMPLE_WINDOW_ALL,
     };
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "model/base/alloc.h"
+#include "model/sample/adjust.h"
 #include "model/sample/rng.h"
 
 #define DIGIT_BUCKETS 2048
@@ -24,14 +25,12 @@
 
 struct sampler {
     uint32_t n_vocab;
-    uint32_t epoch;  /* stamps equal to it were made in this scan */
-    uint32_t *stamp; /* [n_vocab] */
-    uint32_t *count; /* [n_vocab], valid where stamped */
-    float *probs;    /* [n_vocab], relative to the likeliest */
-    float *raw;      /* [n_vocab], the model's logits, for the logprob */
-    float *scores;   /* [n_vocab], of the tokens picked out */
-    token_id *ids;   /* [n_vocab], these, ascending */
-    float *tops;     /* [n_vocab / GROUP + 1], largest score of each group */
+    struct adjuster adjuster;
+    float *probs;  /* [n_vocab], relative to the likeliest */
+    float *raw;    /* [n_vocab], the model's logits, for the logprob */
+    float *scores; /* [n_vocab], of the tokens picked out */
+    token_id *ids; /* [n_vocab], these, ascending */
+    float *tops;   /* [n_vocab / GROUP + 1], largest score of each group */
     double mass[DIGIT_BUCKETS];
 };
 
@@ -47,18 +46,18 @@ int sampler_new(struct sampler **out, uint32_t n_vocab, struct err *err)
     if (s == NULL)
         return err_nomem(err, "the sampler");
     s->n_vocab = n_vocab;
-    s->stamp = mem_calloc(n_vocab, sizeof *s->stamp);
-    s->count = mem_calloc(n_vocab, sizeof *s->count);
     s->probs = mem_calloc(n_vocab, sizeof *s->probs);
     s->raw = mem_calloc(n_vocab, sizeof *s->raw);
     s->scores = mem_calloc(n_vocab, sizeof *s->scores);
     s->ids = mem_calloc(n_vocab, sizeof *s->ids);
     s->tops = mem_calloc(n_vocab / GROUP + 1, sizeof *s->tops);
-    if (s->stamp == NULL || s->count == NULL || s->probs == NULL ||
-        s->raw == NULL || s->scores == NULL || s->ids == NULL ||
-        s->tops == NULL) {
+    bool ok = s->probs != NULL && s->raw != NULL && s->scores != NULL &&
+              s->ids != NULL && s->tops != NULL;
+    int rc = ok ? adjuster_init(&s->adjuster, n_vocab, err)
+                : err_nomem(err, "the sampler's scratch");
+    if (rc != 0) {
         sampler_free(s);
-        return err_nomem(err, "the sampler's scratch");
+        return rc;
     }
     *out = s;
     return 0;
@@ -68,8 +67,7 @@ void sampler_free(struct sampler *s)
 {
     if (s == NULL)
         return;
-    mem_free(s->stamp);
-    mem_free(s->count);
+    adjuster_deinit(&s->adjuster);
     mem_free(s->probs);
     mem_free(s->raw);
     mem_free(s->scores);
@@ -81,91 +79,6 @@ void sampler_free(struct sampler *s)
 static bool in_vocab(const struct sampler *s, token_id id)
 {
     return id >= 0 && (uint32_t)id < s->n_vocab;
-}
-
-static void next_epoch(struct sampler *s)
-{
-    if (++s->epoch == 0) { /* after 2^32 scans old stamps could match */
-        memset(s->stamp, 0, s->n_vocab * sizeof *s->stamp);
-        s->epoch = 1;
-    }
-}
-
-/* True the first time `id` is met in this epoch. */
-static bool first_met(struct sampler *s, token_id id)
-{
-    if (s->stamp[id] == s->epoch)
-        return false;
-    s->stamp[id] = s->epoch;
-    s->count[id] = 0;
-    return true;
-}
-
-static void penalise_repeats(struct sampler *s, float *logits, float penalty,
-                             const token_id *ids, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (!in_vocab(s, ids[i]) || !first_met(s, ids[i]))
-            continue;
-        float *l = &logits[ids[i]];
-        *l = *l < 0.0f ? *l * penalty : *l / penalty;
-    }
-}
-
-static void penalise_output(struct sampler *s, float *logits,
-                            const struct sample_context *c)
-{
-    const struct sample_params *p = c->params;
-    next_epoch(s);
-    for (uint32_t i = 0; i < c->n_output; i++) {
-        token_id id = c->output[i];
-        if (!in_vocab(s, id))
-            continue;
-        first_met(s, id);
-        s->count[id]++;
-    }
-    for (uint32_t i = 0; i < c->n_output; i++) {
-        token_id id = c->output[i];
-        if (!in_vocab(s, id) || s->count[id] == 0)
-            continue;
-        logits[id] -=
-            p->frequency_penalty * (float)s->count[id] + p->presence_penalty;
-        s->count[id] = 0; /* once per distinct token */
-    }
-}
-
-static void keep_allowed(const struct sampler *s, float *logits,
-                         const uint32_t *allowed)
-{
-    for (uint32_t i = 0; i < s->n_vocab; i++)
-        if ((allowed[i / 32] >> i % 32 & 1) == 0)
-            logits[i] = -INFINITY;
-}
-
-static void adjust(struct sampler *s, float *logits,
-                   const struct sample_context *c)
-{
-    const struct sample_params *p = c->params;
-    if (c->allowed != NULL)
-        keep_allowed(s, logits, c->allowed);
-    for (uint32_t i = 0; i < c->n_banned; i++) {
-        if (in_vocab(s, c->banned[i]))
-            logits[c->banned[i]] = -INFINITY;
-    }
-    if (p->repetition_penalty > 0.0f &&
-        (p->repetition_penalty < 1.0f || p->repetition_penalty > 1.0f)) {
-        next_epoch(s);
-        penalise_repeats(s, logits, p->repetition_penalty, c->prompt,
-                         c->n_prompt);
-        penalise_repeats(s, logits, p->repetition_penalty, c->output,
-                         c->n_output);
-    }
-    if (fabsf(p->presence_penalty) > 0.0f || fabsf(p->frequency_penalty) > 0.0f)
-        penalise_output(s, logits, c);
-    for (uint32_t i = 0; i < p->n_bias; i++) {
-        if (in_vocab(s, p->bias[i].id))
-            logits[p->bias[i].id] += p->bias[i].bias;
-    }
 }
 
 /* The first largest, or TOKEN_NONE. */
@@ -416,6 +329,23 @@ static int no_distribution(struct err *err)
                    "may be drawn");
 }
 
+/* Nothing is left to draw: the model's fault, or that of who barred it all. */
+static int nothing_left(const float *logits, uint32_t n,
+                        const struct sample_context *c, struct err *err)
+{
+    const struct sample_params *p = c->params;
+    bool barred = p->allowed != NULL || p->n_bad_words > 0 || p->n_bias > 0 ||
+                  c->n_banned > 0;
+    for (uint32_t i = 0; barred && i < n; i++)
+        barred = logits[i] <= FLT_MAX; /* NaN fails every comparison */
+    if (!barred)
+        return no_distribution(err);
+    return err_set(err, ERR_INVALID,
+                   "allowed_token_ids, bad_words, logit_bias, min_tokens and "
+                   "the form the answer must have leave together no token "
+                   "that may come next");
+}
+
 int sampler_draw(struct sampler *s, float *logits,
                  const struct sample_context *c, struct sampled *out,
                  struct err *err)
@@ -424,6 +354,7 @@ int sampler_draw(struct sampler *s, float *logits,
     const bool report = p->want_logprob || p->n_logprobs > 0;
     double log_norm = 0.0;
     out->logprob = 0.0f;
+    out->rank = 0;
     out->n_top = 0;
     if (report) {
         if (!logprobs_norm(logits, s->n_vocab, &log_norm))
@@ -431,10 +362,10 @@ int sampler_draw(struct sampler *s, float *logits,
         logprobs_top(logits, s->n_vocab, log_norm, p->n_logprobs, out);
         memcpy(s->raw, logits, s->n_vocab * sizeof *logits);
     }
-    adjust(s, logits, c);
+    adjust_logits(&s->adjuster, logits, c);
     out->token = argmax(logits, s->n_vocab);
     if (out->token == TOKEN_NONE)
-        return no_distribution(err);
+        return nothing_left(logits, s->n_vocab, c, err);
     if (p->temperature > 0.0f)
         out->token = draw(s, logits, logits[out->token], c);
     if (report)
@@ -454,6 +385,7 @@ int sampler_score(const struct sampler *s, const float *logits, token_id token,
         return no_distribution(err);
     out->token = token;
     out->logprob = (float)((double)logits[token] - log_norm);
+    out->rank = logprobs_rank(logits, s->n_vocab, token);
     logprobs_top(logits, s->n_vocab, log_norm, n_top, out);
     return 0;
 }

@@ -14,12 +14,13 @@ int binder_init(struct binder *b, const struct engine_model *model,
                 struct err *err)
 {
     const struct mask_vocab *v = model->mask_vocab;
-    *b = (struct binder){.model = model};
-    if (v == NULL)
-        return 0;
-    b->allowed = mem_calloc(mask_vocab_n_words(v), sizeof *b->allowed);
-    int rc = b->allowed != NULL ? masker_new(&b->masker, v, N_MASKS, err)
-                                : err_nomem(err, "the engine's masks");
+    *b = (struct binder){.model = model,
+                         .n_words = v != NULL ? mask_vocab_n_words(v)
+                                              : (model->n_vocab + 31) / 32};
+    b->allowed = mem_calloc(b->n_words, sizeof *b->allowed);
+    int rc = b->allowed != NULL ? 0 : err_nomem(err, "the engine's masks");
+    if (rc == 0 && v != NULL)
+        rc = masker_new(&b->masker, v, N_MASKS, err);
     if (rc != 0)
         binder_deinit(b);
     return rc;
@@ -42,11 +43,14 @@ static token_id likeliest(const struct binder *b, const float *logits)
     return (token_id)best;
 }
 
-static void allow_only(struct binder *b, token_id id)
+/* Even one that the request counts among the ends. */
+static void allow_only(struct binder *b, struct sample_context *context,
+                       token_id id)
 {
-    size_t n = mask_vocab_n_words(b->model->mask_vocab);
-    memset(b->allowed, 0, n * sizeof *b->allowed);
+    memset(b->allowed, 0, b->n_words * sizeof *b->allowed);
     b->allowed[(uint32_t)id / 32] = 1u << (uint32_t)id % 32;
+    context->allowed = b->allowed;
+    context->is_forced = true;
 }
 
 static bool is_space(const struct binder *b, token_id id)
@@ -83,12 +87,72 @@ static bool may_first(const struct binder *b, const struct sequence *seq,
            is_space(b, id);
 }
 
+static int no_way_on(struct err *err)
+{
+    return err_set(err, ERR_INTERNAL,
+                   "no token of the vocabulary goes on with what the grammar "
+                   "asks");
+}
+
+/* In a call: its grammar, and the marker where it may end. */
+static int draw_call(struct binder *b, const struct sequence *seq,
+                     struct sample_context *context, struct err *err)
+{
+    context->allowed = b->allowed;
+    if (matcher_must_end(seq->calls))
+        context->n_banned = 0; /* ends the call, whatever else it ends */
+    if (mask_fill(b->masker, seq->calls, &seq->job->call_end, 1, b->allowed) >
+        0)
+        return 0;
+    return no_way_on(err);
+}
+
+/* After it: nothing but an end, which min_tokens cannot put off. */
+static int draw_end(struct binder *b, const struct job *job,
+                    struct sample_context *context)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < job->n_stop_ids; i++) {
+        uint32_t id = (uint32_t)job->stop_ids[i];
+        if (id >= b->model->n_vocab)
+            continue;
+        if (n++ == 0)
+            allow_only(b, context, (token_id)id);
+        b->allowed[id / 32] |= 1u << id % 32;
+    }
+    return n > 0 ? 0 : 1;
+}
+
+/* Something is to come of it: an answer in a form, or a call. */
+static bool is_held(const struct sequence *seq)
+{
+    return seq->matcher != NULL || seq->job->must_call;
+}
+
+/* What stands between the markers is counted against the job's limit. */
+static bool has_thought_enough(const struct sequence *seq)
+{
+    const struct job *job = seq->job;
+    uint32_t n_opening = job->in_thought ? 0 : 1;
+    return seq->bound == BOUND_THOUGHT && job->think_end != TOKEN_NONE &&
+           job->max_thought != JOB_THOUGHT_FREE &&
+           seq->n_thought - n_opening >= job->max_thought;
+}
+
 int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
               struct sample_context *context, struct err *err)
 {
     const struct job *job = seq->job;
     const bool thinks = seq->bound == BOUND_THOUGHT;
-    if (seq->bound == BOUND_NO_MORE)
+    if (has_thought_enough(seq)) {
+        allow_only(b, context, job->think_end);
+        return 0;
+    }
+    if (seq->bound == BOUND_CALL)
+        return draw_call(b, seq, context, err);
+    if (seq->bound == BOUND_CALLED)
+        return draw_end(b, job, context);
+    if (!is_held(seq) || seq->bound == BOUND_NO_MORE)
         return 0;
     context->allowed = b->allowed;
     if (thinks || seq->bound == BOUND_START || seq->bound == BOUND_ANSWER) {
@@ -96,52 +160,77 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
         if (thinks) {
             /* Where it would end in its thought, it closes that instead. */
             context->n_banned = job->n_stop_ids;
+            context->allowed = NULL;
             if (ends_reply(job, id))
-                allow_only(b, job->think_end);
-            else
-                context->allowed = NULL;
+                allow_only(b, context, job->think_end);
             return 0;
         }
         if (may_first(b, seq, id)) {
-            allow_only(b, id);
+            allow_only(b, context, id);
             return 0;
         }
+    }
+    if (job->must_call) {
+        allow_only(b, context, job->call_start);
+        return 0;
     }
     if (matcher_must_end(seq->matcher))
         context->n_banned = 0; /* min_tokens cannot have more */
     if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
                   b->allowed) > 0)
         return 0;
-    if (matcher_may_end(seq->matcher))
-        return 1;
-    return err_set(err, ERR_INTERNAL,
-                   "no token of the vocabulary goes on with what the grammar "
-                   "asks");
+    return matcher_may_end(seq->matcher) ? 1 : no_way_on(err);
+}
+
+static bool begin_call(struct sequence *seq)
+{
+    seq->bound = seq->calls != NULL ? BOUND_CALL : BOUND_NO_MORE;
+    if (seq->calls != NULL)
+        matcher_reset(seq->calls);
+    return true;
+}
+
+static bool follow_call(struct sequence *seq, token_id id, const char *bytes,
+                        size_t n)
+{
+    const struct job *job = seq->job;
+    if (id != job->call_end || !matcher_may_end(seq->calls))
+        return matcher_accept(seq->calls, bytes, n);
+    seq->bound =
+        job->must_call || job->single_block ? BOUND_CALLED : BOUND_NO_MORE;
+    return true;
 }
 
 bool bind_follow(const struct binder *b, struct sequence *seq, token_id id)
 {
     const struct job *job = seq->job;
-    const bool open = seq->bound == BOUND_START || seq->bound == BOUND_ANSWER;
     size_t n;
     const char *bytes = b->model->token_bytes(b->model->ctx, id, &n);
+    if (seq->bound == BOUND_CALL)
+        return follow_call(seq, id, bytes, n);
+    /* A call ends a thought that was never closed, too (speech.h). */
+    if (seq->bound != BOUND_TEXT && id == job->call_start)
+        return begin_call(seq);
     if (seq->bound == BOUND_NO_MORE)
         return true;
     if (seq->bound == BOUND_THOUGHT) {
+        seq->n_thought++;
         if (id == job->think_end)
-            seq->bound = BOUND_ANSWER;
+            seq->bound = is_held(seq) ? BOUND_ANSWER : BOUND_NO_MORE;
         return true;
     }
-    if (open && id == job->think_start) {
+    if (seq->bound == BOUND_START && id == job->think_start) {
         seq->bound = BOUND_THOUGHT;
+        seq->n_thought++;
         return true;
     }
-    if (open && id == job->call_start) {
-        seq->bound = BOUND_NO_MORE;
+    if (!is_held(seq)) {
+        if (!is_space(b, id))
+            seq->bound = BOUND_NO_MORE;
         return true;
     }
     if (seq->bound == BOUND_ANSWER && is_space(b, id) &&
-        !matcher_allows(seq->matcher, bytes, n))
+        (job->must_call || !matcher_allows(seq->matcher, bytes, n)))
         return true;
     seq->bound = BOUND_TEXT;
     return matcher_accept(seq->matcher, bytes, n);

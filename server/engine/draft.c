@@ -55,14 +55,18 @@ void drafter_init(struct drafter *d, uint32_t most)
     };
 }
 
+uint32_t drafter_room(struct drafter *d, uint32_t n_draft)
+{
+    if (d->rest == 0)
+        return smaller(n_draft, d->length);
+    d->rest--;
+    return 0;
+}
+
 uint32_t drafter_draft(struct drafter *d, token_id *draft, uint32_t n_draft,
                        const token_id *tokens, uint32_t n)
 {
-    if (d->rest > 0) {
-        d->rest--;
-        return 0;
-    }
-    n_draft = smaller(n_draft, d->length);
+    n_draft = drafter_room(d, n_draft);
     if (n_draft == 0)
         return 0;
     return draft_find(draft, n_draft, tokens, n, DRAFT_MOST_ALIKE,

@@ -45,6 +45,10 @@ struct drafter {
 
 void drafter_init(struct drafter *d, uint32_t most);
 
+/* How many tokens the next draft may have, of n_draft at most; 0 while it
+ * rests.  Asked once a step. */
+uint32_t drafter_room(struct drafter *d, uint32_t n_draft);
+
 /* A draft for the next step of a sequence, as draft_find: at most n_draft
  * tokens. */
 uint32_t drafter_draft(struct drafter *d, token_id *draft, uint32_t n_draft,

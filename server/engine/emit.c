@@ -49,8 +49,10 @@ void emitter_deinit(struct emitter *em)
 
 size_t emit_worst_bytes(const struct engine_model *model, const struct job *job)
 {
-    return event_bytes(raw_room(model) + 2 * job->state->stop.max_bytes,
-                       job->params.n_logprobs);
+    uint32_t n_top = job->params.n_logprobs;
+    if (job->want_prompt_logprobs && job->n_prompt_logprobs > n_top)
+        n_top = job->n_prompt_logprobs;
+    return event_bytes(raw_room(model) + 2 * job->state->stop.max_bytes, n_top);
 }
 
 static void tell_times(const struct sequence *seq, struct job_event *event)
@@ -71,6 +73,7 @@ static void tell(struct sequence *seq, struct job_event *event)
     event->n_prompt = seq->job->n_prompt;
     event->n_cached = seq->n_cached;
     event->n_completion = seq->n_output;
+    event->n_thought = seq->n_thought;
     struct job_state *st = seq->job->state;
     bool written = event_write(&st->ring, event);
     assert(written);
@@ -110,19 +113,23 @@ void emit_error(struct sequence *seq, const struct err *err)
                   });
 }
 
-/* vLLM's rule: text up to and with the min_tokens-th token is not searched. */
+/* vLLM's rule: text up to and with the min_tokens-th token is not searched. Nor
+ * is a call that is held to its grammar: half of it would be none. */
 static size_t through_stop(struct emitter *em, struct sequence *seq, size_t n,
                            char *out)
 {
-    if (seq->n_output > seq->job->min_tokens || seq->job->min_tokens == 0)
+    const uint32_t least = seq->job->min_tokens;
+    if ((seq->n_output > least || least == 0) && seq->bound != BOUND_CALL)
         return stop_push(&seq->stop, em->raw, n, out);
-    memcpy(out, em->raw, n);
-    return n;
+    size_t n_held = stop_finish(&seq->stop, out);
+    memcpy(out + n_held, em->raw, n);
+    return n_held + n;
 }
 
-/* An end at which held text becomes certain. */
+/* An end at which held text becomes certain; `stop` was drawn, or is NULL. */
 static void finish_with_rest(struct emitter *em, struct sequence *seq,
-                             enum finish_reason reason, token_id stop_token)
+                             enum finish_reason reason,
+                             const struct sampled *stop)
 {
     size_t n =
         through_stop(em, seq, detok_finish(&seq->detok, em->raw), em->text);
@@ -130,7 +137,10 @@ static void finish_with_rest(struct emitter *em, struct sequence *seq,
     tell_end(seq, &(struct job_event){
                       .kind = EVENT_FINISH,
                       .finish = reason,
-                      .stop_token = stop_token,
+                      .stop_token = stop != NULL ? stop->token : TOKEN_NONE,
+                      .logprob = stop != NULL ? stop->logprob : 0.0f,
+                      .n_top = stop != NULL ? stop->n_top : 0,
+                      .top = stop != NULL ? stop->top : NULL,
                       .stop_string = -1,
                       .text = em->text,
                       .n_text = n,
@@ -170,6 +180,8 @@ static void tell_token(struct emitter *em, struct sequence *seq,
                        const struct sampled *drawn)
 {
     const struct job *job = seq->job;
+    const bool loops =
+        loops_hear(&seq->loops, seq->tokens + job->n_prompt, seq->n_output);
     size_t n_text = text_of(em, seq, drawn->token);
     tell(seq, &(struct job_event){
                   .kind = EVENT_TOKEN,
@@ -190,7 +202,9 @@ static void tell_token(struct emitter *em, struct sequence *seq,
                           .stop_string = seq->stop.found,
                       });
     else if (seq->n_output == job->max_tokens)
-        finish_with_rest(em, seq, FINISH_LENGTH, TOKEN_NONE);
+        finish_with_rest(em, seq, FINISH_LENGTH, NULL);
+    else if (loops && seq->n_output >= job->min_tokens)
+        finish_with_rest(em, seq, FINISH_LOOP, NULL);
 }
 
 void emit_token(struct emitter *em, struct sequence *seq, float *logits)
@@ -208,11 +222,9 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     };
     struct sampled drawn;
     struct err err = {0};
-    int rc = seq->matcher != NULL
-                 ? bind_draw(&em->binder, seq, logits, &context, &err)
-                 : 0;
+    int rc = bind_draw(&em->binder, seq, logits, &context, &err);
     if (rc > 0) {
-        finish_with_rest(em, seq, FINISH_STOP, TOKEN_NONE);
+        finish_with_rest(em, seq, FINISH_STOP, NULL);
         return;
     }
     if (rc == 0)
@@ -223,9 +235,8 @@ void emit_token(struct emitter *em, struct sequence *seq, float *logits)
     }
     seq->tokens[job->n_prompt + seq->n_output++] = drawn.token;
     if (holds(job->stop_ids, job->n_stop_ids, drawn.token)) {
-        finish_with_rest(em, seq, FINISH_STOP, drawn.token);
-    } else if (seq->matcher != NULL &&
-               !bind_follow(&em->binder, seq, drawn.token)) {
+        finish_with_rest(em, seq, FINISH_STOP, &drawn);
+    } else if (!bind_follow(&em->binder, seq, drawn.token)) {
         err_set(&err, ERR_INTERNAL, "token %d is none the grammar takes",
                 drawn.token);
         emit_error(seq, &err);
@@ -241,7 +252,7 @@ void emit_prompt_logprob(struct emitter *em, struct sequence *seq,
     struct sampled given;
     struct err err = {0};
     if (sampler_score(em->sampler, logits, job->prompt[seq->n_scored],
-                      job->params.n_logprobs, &given, &err) != 0) {
+                      job->n_prompt_logprobs, &given, &err) != 0) {
         emit_error(seq, &err);
         return;
     }
@@ -251,6 +262,7 @@ void emit_prompt_logprob(struct emitter *em, struct sequence *seq,
                   .token = given.token,
                   .text = "",
                   .logprob = given.logprob,
+                  .rank = given.rank,
                   .n_top = given.n_top,
                   .top = given.top,
                   .stop_token = TOKEN_NONE,

@@ -178,6 +178,24 @@ uint32_t engine_context_tokens(const struct engine *e)
     return pool < e->model.ctx_tokens ? (uint32_t)pool : e->model.ctx_tokens;
 }
 
+uint32_t engine_max_sequences(const struct engine *e)
+{
+    return e->options.max_sequences;
+}
+
+static int check_want(const struct engine *e, const struct job *job,
+                      struct err *err)
+{
+    const struct capture_want *want = &job->want;
+    if (capture_wants(want) && (job->max_tokens > 0 || job->n_choices > 1 ||
+                                job->want_prompt_logprobs ||
+                                want->n_states > e->model.shape.n_layers + 1))
+        return err_set(err, ERR_INVALID,
+                       "a prompt whose states are wanted has one choice and "
+                       "neither a reply nor logprobs");
+    return 0;
+}
+
 static int check_job(const struct engine *e, const struct job *job,
                      struct err *err)
 {
@@ -188,7 +206,8 @@ static int check_job(const struct engine *e, const struct job *job,
     if (job->n_choices == 0 || job->n_choices > MAX_CHOICES)
         return err_field(err, "n", "n is %u, it must be 1 to %u",
                          job->n_choices, MAX_CHOICES);
-    if (job->grammar != NULL && e->model.mask_vocab == NULL)
+    if ((job->grammar != NULL || job->call_grammar != NULL) &&
+        e->model.mask_vocab == NULL)
         return err_set(err, ERR_UNSUPPORTED,
                        "this model's answers cannot be bound to a grammar");
     uint32_t most = engine_context_tokens(e);
@@ -203,7 +222,7 @@ static int check_job(const struct engine *e, const struct job *job,
                              "prompt token %u is %d, the vocabulary has %u", i,
                              job->prompt[i], e->model.n_vocab);
     }
-    return 0;
+    return check_want(e, job, err);
 }
 
 static int prepare_job(struct engine *e, struct job *job, struct err *err)
@@ -211,6 +230,8 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
     struct job_state *st = job->state;
     if (job->params.n_logprobs > SAMPLE_MAX_TOP)
         job->params.n_logprobs = SAMPLE_MAX_TOP;
+    if (job->n_prompt_logprobs > SAMPLE_MAX_TOP)
+        job->n_prompt_logprobs = SAMPLE_MAX_TOP;
     int rc = stop_set_init(&st->stop, job->arena, job->stop, job->n_stop,
                            job->include_stop, err);
     if (rc != 0)
@@ -222,14 +243,21 @@ static int prepare_job(struct engine *e, struct job *job, struct err *err)
                    ((size_t)job->n_choices + 1) * engine_end_bytes();
     size_t wanted =
         e->options.ring_bytes > 0 ? e->options.ring_bytes : DEFAULT_RING_BYTES;
+    if (capture_wants(&job->want))
+        wanted = 0; /* it has only its end to tell */
     rc = ring_init(&st->ring, engine_larger(least, wanted), err);
+    if (rc == 0)
+        rc = capture_init(&job->captured, &e->model.shape, &job->want,
+                          job->n_prompt, err);
     if (rc != 0)
         return rc;
     uint32_t n_draft =
         job->n_draft == JOB_DRAFT_DEFAULT ? e->options.n_draft : job->n_draft;
     if (n_draft > JOB_DRAFT_MAX)
         n_draft = JOB_DRAFT_MAX;
-    return sequences_new(job, n_draft, err);
+    return sequences_new(
+        job, n_draft,
+        job->n_draft == JOB_DRAFT_DEFAULT ? JOB_DRAFT_MAX : n_draft, err);
 }
 
 static int try_submit(struct engine *e, struct job *job, struct err *err)

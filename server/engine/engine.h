@@ -48,6 +48,7 @@ struct engine_model {
     uint32_t ctx_tokens;
     uint32_t max_token_bytes; /* longest answer of token_bytes */
     uint32_t n_replay; /* tokens before a cached prefix's end that run again */
+    struct capture_shape shape; /* of what jobs may want of their prompts */
 };
 
 /* Starts the thread. */
@@ -62,7 +63,8 @@ int engine_new_with(struct engine **out, const struct engine_model *model,
  *   -ERR_BUSY         max_queue jobs are in
  *   -ERR_UNAVAILABLE  draining or stopped
  *   -ERR_CONTEXT      n_prompt + max_tokens exceeds engine_context_tokens()
- *   -ERR_INVALID      no prompt, a token outside the vocabulary, no choice
+ *   -ERR_INVALID      no prompt, a token outside the vocabulary, no choice,
+ *                     a want beside what cannot go with it
  *   -ERR_UNSUPPORTED  a grammar, and the model has no mask_vocab
  *   -ERR_NOMEM
  * The caller's reference stays the caller's in every case.  A job is submitted
@@ -72,6 +74,9 @@ int engine_submit(struct engine *e, struct job *job, struct err *err);
 /* Most tokens prompt and reply may have together: the model's context or the
  * cache, whichever is less.  Any thread. */
 uint32_t engine_context_tokens(const struct engine *e);
+
+/* Sequences computed at once, at most.  Any thread. */
+uint32_t engine_max_sequences(const struct engine *e);
 
 /* Any thread, idempotent, also for a job that was refused or has ended.  The
  * engine lets go of it at its next step.  On the loop thread no event comes

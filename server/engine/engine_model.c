@@ -76,6 +76,7 @@ int engine_new(struct engine **out, struct model *m,
         .n_vocab = m->hp.n_vocab,
         .ctx_tokens = m->ctx_tokens,
         .n_replay = forward_replay_tokens(&m->hp),
+        .shape = capture_shape(&m->hp),
         .max_token_bytes = tokenizer_max_token_bytes(m->tokenizer),
     };
     return engine_new_with(out, &face, &o, wake, wake_user, err);

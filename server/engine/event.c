@@ -11,8 +11,9 @@ struct record {
     token_id token, stop_token;
     int32_t stop_string;
     float logprob;
+    uint32_t rank;
     uint32_t n_top, n_text;
-    uint32_t n_prompt, n_cached, n_completion;
+    uint32_t n_prompt, n_cached, n_completion, n_thought;
     uint64_t prefill_us, decode_us;
     struct top_logprob top[]; /* [n_top], then the text */
 };
@@ -47,11 +48,13 @@ bool event_write(struct ring *r, const struct job_event *e)
         .stop_token = e->stop_token,
         .stop_string = e->stop_string,
         .logprob = e->logprob,
+        .rank = e->rank,
         .n_top = e->n_top,
         .n_text = (uint32_t)n_text,
         .n_prompt = e->n_prompt,
         .n_cached = e->n_cached,
         .n_completion = e->n_completion,
+        .n_thought = e->n_thought,
         .prefill_us = e->prefill_us,
         .decode_us = e->decode_us,
     };
@@ -77,11 +80,13 @@ bool event_read(struct ring *r, struct job_event *e)
         .stop_token = rec->stop_token,
         .stop_string = rec->stop_string,
         .logprob = rec->logprob,
+        .rank = rec->rank,
         .n_top = rec->n_top,
         .top = rec->top,
         .n_prompt = rec->n_prompt,
         .n_cached = rec->n_cached,
         .n_completion = rec->n_completion,
+        .n_thought = rec->n_thought,
         .prefill_us = rec->prefill_us,
         .decode_us = rec->decode_us,
         .text = "",

@@ -26,7 +26,9 @@ struct job *job_new(size_t arena_limit)
     job->state = st;
     job->params = sample_params_neutral();
     job->n_choices = 1;
-    job->think_start = job->think_end = job->call_start = TOKEN_NONE;
+    job->think_start = job->think_end = TOKEN_NONE;
+    job->call_start = job->call_end = TOKEN_NONE;
+    job->max_thought = JOB_THOUGHT_FREE;
     job->skip_special = true;
     job->n_draft = JOB_DRAFT_DEFAULT;
     return job;
@@ -44,6 +46,8 @@ void job_release(struct job *job)
         return;
     sequences_free(job);
     grammar_unref(job->grammar);
+    capture_deinit(&job->captured);
+    grammar_unref(job->call_grammar);
     ring_deinit(&job->state->ring);
     mem_free(job->state);
     arena_free(job->arena);

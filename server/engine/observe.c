@@ -138,6 +138,8 @@ enum outcome observe_outcome(const struct job_event *end)
         return OUTCOME_ERROR;
     if (end->finish == FINISH_STOP)
         return OUTCOME_STOP;
+    if (end->finish == FINISH_LOOP)
+        return OUTCOME_LOOP;
     return end->finish == FINISH_LENGTH ? OUTCOME_LENGTH : OUTCOME_ABORT;
 }
 
@@ -152,8 +154,11 @@ static void observe_finished(struct observer *o, const struct sequence *seq,
     histogram_add(&o->prompt, job->n_prompt);
     histogram_add(&o->generation, seq->n_output);
     histogram_add(&o->max_tokens, job->max_tokens);
-    if (times->first_us == 0)
+    if (times->first_us == 0) {
+        if (times->planned_us != 0) /* a prompt without a reply */
+            counter_add(&o->prompt_tokens, job->n_prompt);
         return;
+    }
     histogram_add(&o->prefill, times->first_us - times->planned_us);
     histogram_add(&o->decode, times->last_us - times->first_us);
     histogram_add(&o->inference, times->last_us - times->planned_us);
@@ -182,7 +187,8 @@ void observe_job_end(struct observer *o, const struct job *job)
         const struct sequence *seq = &st->seqs[i];
         enum outcome outcome = seq->times.outcome;
         counter_add(&o->outcomes[outcome], 1);
-        if (outcome == OUTCOME_STOP || outcome == OUTCOME_LENGTH)
+        if (outcome == OUTCOME_STOP || outcome == OUTCOME_LENGTH ||
+            outcome == OUTCOME_LOOP)
             observe_finished(o, seq, now);
     }
     histogram_add(&o->n_choices, job->n_choices);
@@ -241,6 +247,7 @@ static void write_counters(const struct observer *o,
         [OUTCOME_STOP] = "finished_reason=\"stop\"",
         [OUTCOME_LENGTH] = "finished_reason=\"length\"",
         [OUTCOME_ERROR] = "finished_reason=\"error\"",
+        [OUTCOME_LOOP] = "finished_reason=\"repetition\"",
     };
     metrics_counter(t, "vllm:num_preemptions_total",
                     "Sequences whose blocks were taken for others.",

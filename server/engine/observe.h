@@ -30,6 +30,7 @@ enum outcome {
     OUTCOME_STOP,
     OUTCOME_LENGTH,
     OUTCOME_ERROR,
+    OUTCOME_LOOP,
     N_OUTCOMES
 };
 

@@ -6,16 +6,16 @@
 #include "model/cache/cache.h"
 #include "server/engine/job_state.h"
 
-static bool shares(const struct sharing *sh, const struct job *job)
+bool share_keeps(const struct sharing *sh, const struct job *job)
 {
-    return sh->on && !job->no_prefix;
+    return sh->on && !job->no_prefix && !capture_wants_all(&job->want);
 }
 
 /* A prompt logprob needs the row of the token before. */
 static bool may_match(const struct sharing *sh, const struct sequence *seq)
 {
-    return shares(sh, seq->job) && seq->sched.first_row > sh->n_replay &&
-           seq->sched.first_row + 1 == seq->sched.n_tokens;
+    return share_keeps(sh, seq->job) && seq->sched.first_row > sh->n_replay &&
+           seq->sched.first_row + 1 >= seq->sched.n_tokens;
 }
 
 static void start_at(const struct sharing *sh, struct sequence *seq,
@@ -96,7 +96,7 @@ void share_begin(struct sharing *sh, struct sequence *seq)
         return;
     seq->was_admitted = true;
     seq->n_cached = seq->sched.n_computed;
-    if (shares(sh, seq->job) && !seq->job->want_prompt_logprobs) {
+    if (share_keeps(sh, seq->job) && !seq->job->want_prompt_logprobs) {
         sh->query_tokens += seq->job->n_prompt;
         sh->hit_tokens += seq->n_cached;
     }
@@ -105,7 +105,7 @@ void share_begin(struct sharing *sh, struct sequence *seq)
 void share_remember(struct sharing *sh, struct sequence *seq)
 {
     const struct job *job = seq->job;
-    if (shares(sh, job) && !job->state->failed &&
+    if (share_keeps(sh, job) && !job->state->failed &&
         seq->cache.slot != CACHE_NO_SLOT)
         cache_remember(sh->cache, &seq->cache, seq->tokens, seq->n_kept,
                        job->cache_salt);
@@ -121,6 +121,6 @@ uint32_t share_n_replay(const struct sequence *seq)
 
 bool share_saves_choices(const struct sharing *sh, const struct job *job)
 {
-    return shares(sh, job) && !job->want_prompt_logprobs &&
+    return share_keeps(sh, job) && !job->want_prompt_logprobs &&
            job->n_choices > 1 && job->n_prompt > sh->n_replay + 1;
 }

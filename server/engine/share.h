@@ -47,6 +47,10 @@ void share_remember(struct sharing *sh, struct sequence *seq);
 /* How many of the next n_planned tokens run for the columns only. */
 uint32_t share_n_replay(const struct sequence *seq);
 
+/* Whether what is computed for the job may come from the cache, and is left
+ * there. */
+bool share_keeps(const struct sharing *sh, const struct job *job);
+
 /* Whether the other choices of a job had better wait until the first has
  * computed the prompt. */
 bool share_saves_choices(const struct sharing *sh, const struct job *job);

@@ -55,14 +55,14 @@ static void take_in(struct engine *e, struct job *job)
     st->n_open = job->n_choices;
     for (uint32_t i = 0; i < job->n_choices; i++) {
         struct sequence *seq = &st->seqs[i];
-        if (sequence_is_empty(seq)) {
+        if (sequence_is_empty(seq, 0)) {
             emit_finish(seq, FINISH_LENGTH);
             continue;
         }
         seq->sched.priority = job->priority;
         seq->sched.number = e->next_number++;
         seq->sched.tenant = job->tenant;
-        seq->sched.keeps = e->sharing.on && !job->no_prefix;
+        seq->sched.keeps = share_keeps(&e->sharing, job);
         seq->sched.room = &st->room;
         if (i == 0 || !share_saves_choices(&e->sharing, job))
             join(e, seq);
@@ -225,6 +225,8 @@ static void fill_batch(struct engine *e, const struct plan *plan)
                                              s->n_rows, share_n_replay(seq));
         assert(added);
         (void)rc, (void)added;
+        if (capture_wants(&seq->job->want))
+            batch_capture(e->batch, &seq->job->captured);
     }
 }
 
@@ -253,9 +255,10 @@ static void take_draft(struct engine *e, struct sequence *seq,
 {
     struct sched_entry *s = &seq->sched;
     uint32_t n_accepted = read_draft(e, seq, slice);
-    drafter_learn(&seq->drafter, s->n_draft, n_accepted);
-    drafter_judge(&seq->drafter,
-                  pace_draft_pays(&e->pace, n_decodes, seq->drafter.accepted));
+    struct drafter *drafter = sequence_drafter(seq);
+    drafter_learn(drafter, s->n_draft, n_accepted);
+    drafter_judge(drafter,
+                  pace_draft_pays(&e->pace, n_decodes, drafter->accepted));
     observe_draft(&e->seen, s->n_draft, n_accepted);
     s->n_planned = 1 + n_accepted;
     if (!seq->ended && n_accepted < s->n_draft)
@@ -274,7 +277,8 @@ static void read_rows(struct engine *e, struct sequence *seq,
         else
             emit_token(&e->emitter, seq, logits);
     }
-    if (!seq->ended && sequence_is_empty(seq))
+    if (!seq->ended &&
+        sequence_is_empty(seq, seq->sched.n_computed + seq->sched.n_planned))
         emit_finish(seq, FINISH_LENGTH);
 }
 
@@ -346,7 +350,8 @@ static void compute(struct engine *e, const struct plan *plan)
 static void draft(struct engine *e)
 {
     for (uint32_t i = 0; i < e->scheduler.n_running; i++)
-        sequence_draft(sequence_of(e->scheduler.running[i]));
+        sequence_draft(sequence_of(e->scheduler.running[i]),
+                       e->model.mask_vocab);
 }
 
 /* False when there was nothing to compute. */

@@ -115,17 +115,24 @@ int exchange_reply(struct exchange *ex, int status, const char *content_type,
     return rc;
 }
 
-void exchange_refuse(struct exchange *ex, int status, const char *message)
+void exchange_error_body(const struct exchange *ex, int status,
+                         const char *message, struct buf *body)
 {
     const struct http_options *opt = &ex->http->opt;
+
+    if (opt->error_body != NULL)
+        opt->error_body(opt->error_user, ex->target, status, message, body);
+    else
+        buf_printf(body, "{\"error\":{\"message\":\"%s\",\"code\":%d}}",
+                   message, status);
+}
+
+void exchange_refuse(struct exchange *ex, int status, const char *message)
+{
     struct buf body;
 
     buf_init(&body, 0);
-    if (opt->error_body != NULL)
-        opt->error_body(opt->error_user, status, message, &body);
-    else
-        buf_printf(&body, "{\"error\":{\"message\":\"%s\",\"code\":%d}}",
-                   message, status);
+    exchange_error_body(ex, status, message, &body);
     (void)exchange_reply(ex, status, "application/json", buf_str(&body),
                          body.len);
     buf_deinit(&body);

@@ -92,6 +92,8 @@ void conn_sweep(struct http *http)
         if (c->deadline_ms != 0 && now >= c->deadline_ms) {
             c->deadline_ms = 0;
             http->stats.n_deadlines++;
+            if (c->exchange != NULL)
+                exchange_time_out(c->exchange);
             conn_shutdown(c);
         }
         if (c->exchange != NULL)

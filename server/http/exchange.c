@@ -11,8 +11,10 @@
 #include "server/http/exchange.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "model/base/alloc.h"
+#include "model/base/buf.h"
 #include "model/base/clock.h"
 #include "model/base/log.h"
 #include "server/http/access_log.h"
@@ -310,6 +312,37 @@ void exchange_cut(struct exchange *ex)
     exchange_wake(ex);
     if (ex->queued)
         conn_shutdown(ex->conn); /* MHD may be waiting to write */
+}
+
+/* MHD takes an answer only when the body is over, so this one is put on the
+ * socket by ourselves.  MHD has written nothing there but, perhaps, a whole
+ * "100 Continue", and will find the connection shut.  A client that said no
+ * whole request line has no exchange, and gets nothing. */
+void exchange_time_out(struct exchange *ex)
+{
+    struct buf head = {0}, body = {0};
+
+    if (ex->answer != ANSWER_NONE || ex->queued || ex->dispatched || ex->gone)
+        return;
+    exchange_error_body(ex, 408, "the request did not arrive in time", &body);
+    buf_printf(&head,
+               "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
+               "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+               body.len);
+    if (ex->request_id[0] != '\0')
+        buf_printf(&head, "X-Request-Id: %s\r\n", ex->request_id);
+    buf_puts(&head, "\r\n");
+    buf_put(&head, buf_str(&body), body.len);
+    if (buf_ok(&head) && buf_ok(&body) &&
+        send(ex->fd, buf_str(&head), head.len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+            (ssize_t)head.len) {
+        ex->answer = ANSWER_REPLY;
+        ex->queued = true;
+        ex->status = 408;
+        ex->bytes_out = body.len;
+    }
+    buf_deinit(&head);
+    buf_deinit(&body);
 }
 
 void exchange_check_stall(struct exchange *ex, uint64_t now_ms)

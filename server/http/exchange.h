@@ -101,6 +101,8 @@ void exchange_close(struct exchange *ex);
 /* The client is lost, or we want to lose it: on_gone is due if the handler has
  * not answered; MHD is made to let go. */
 void exchange_cut(struct exchange *ex);
+/* The deadline of its headers or body has passed: 408, then its end. */
+void exchange_time_out(struct exchange *ex);
 void exchange_check_stall(struct exchange *ex, uint64_t now_ms);
 void exchange_wake(struct exchange *ex); /* resumes it if it is suspended */
 void exchange_due(struct exchange *ex);  /* a callback is due */
@@ -108,6 +110,9 @@ void exchange_tell(struct exchange *ex); /* makes those that are */
 
 /* answer.c */
 void exchange_refuse(struct exchange *ex, int status, const char *message);
+/* Appends the body of an error, as the options have it. */
+void exchange_error_body(const struct exchange *ex, int status,
+                         const char *message, struct buf *body);
 void exchange_free_answer(struct exchange *ex);
 
 /* request.c: judges the headers, finds the route, asks the gate; may answer. */

@@ -161,6 +161,11 @@ int headers_check(const struct header *headers, size_t n, const char *version,
         return refuse(why, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     if (n > rules->max_headers)
         return refuse(why, 431, "too many request headers");
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += headers[i].n_name + headers[i].n_value + 4;
+    if (bytes > rules->max_bytes)
+        return refuse(why, 431, "the request headers are too large");
     for (size_t i = 0; i < n; i++) {
         int status = check_one(&headers[i], rules, &seen, facts, why);
         if (status != 0)

@@ -21,6 +21,7 @@ struct header {
 
 struct header_rules {
     uint32_t max_headers;
+    size_t max_bytes; /* of names and values, with ": " and line end */
     const char *const *allowed_hosts; /* NULL: any */
     size_t n_allowed_hosts;
 };

@@ -4,6 +4,14 @@
  * told, every suspended connection resumed and seen by MHD, and only then
  * MHD_stop_daemon, which panics on a suspended one.
  *
+ * What MHD refuses before it calls anybody is answered by MHD, in HTML: a
+ * request line or a header it cannot split, a Content-Length that is no number,
+ * a chunk size likewise, headers beyond its pool, HTTP/2.0.  Neither 0.9.75
+ * nor 1.0 has an option, callback or hook for the body of these
+ * (transmit_error_response_len is static, its pages are literals), their
+ * statuses are right, and the connection is closed.  Reading the socket first
+ * (MSG_PEEK) does not get in between either: MHD accepts and reads in one run.
+ *
  * It does not know the life of a single request (exchange.c).
  * Loop thread only. */
 #include "server/http/http.h"
@@ -27,6 +35,9 @@
 #define EXIT_PANIC 70
 #define SPARE_FDS 256u
 #define STOP_MS 1000u
+/* Twice what we accept: what is over it by less than that is seen and refused
+ * in our words, and what is not, by MHD in its own. */
+#define POOL_BYTES(header_bytes) (2 * (header_bytes))
 #define DRAIN_RUNS 16 /* MHD accepts ten connections in each */
 
 void http_options_default(struct http_options *options)
@@ -176,7 +187,7 @@ static struct MHD_Daemon *start_daemon(struct http *http)
         MHD_OPTION_LISTEN_SOCKET, http->listener.fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->max_connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->max_connections_per_ip,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->max_header_bytes,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL_BYTES(o->max_header_bytes),
         MHD_OPTION_CONNECTION_TIMEOUT, backstop_s,
 #if MHD_VERSION >= 0x01000000
         MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,

@@ -12,9 +12,10 @@
 struct buf;
 
 /* Writes the body of an error that HTTP itself found, as application/json.
- * `message` is a sentence that quotes nothing of the request. */
-typedef void http_error_body_fn(void *user, int status, const char *message,
-                                struct buf *out);
+ * `path` is what was asked for, perhaps with a query, or NULL; `message` is a
+ * sentence that quotes nothing of the request. */
+typedef void http_error_body_fn(void *user, const char *path, int status,
+                                const char *message, struct buf *out);
 
 struct http_options {
     const char *host; /* an address or name, or "unix:/path" */
@@ -23,8 +24,8 @@ struct http_options {
     uint32_t max_connections;        /* beyond it clients wait unanswered */
     uint32_t max_connections_per_ip; /* 0: no limit (behind a proxy) */
     uint32_t max_headers;
-    size_t max_header_bytes; /* request line and headers, and the pool they
-                                live in */
+    size_t max_header_bytes; /* of all headers; MHD's pool of a connection is
+                                twice that */
     size_t max_target_bytes; /* path and query */
     size_t max_body_bytes;
 

@@ -142,9 +142,9 @@ static bool gate_passed(struct exchange *ex)
 void request_judge(struct exchange *ex, const char *method, const char *version)
 {
     struct http *http = ex->http;
-    const struct header_rules rules = {http->opt.max_headers,
-                                       http->opt.allowed_hosts,
-                                       http->opt.n_allowed_hosts};
+    const struct header_rules rules = {
+        http->opt.max_headers, http->opt.max_header_bytes,
+        http->opt.allowed_hosts, http->opt.n_allowed_hosts};
     struct header_facts facts;
     const char *why = "";
     size_t n = collect(ex);

@@ -62,33 +62,41 @@ static void allow_add(struct route_match *out, const char *method)
     memcpy(out->allow + have, method, n + 1);
 }
 
+/* The best fit of any route, whatever its method. */
+static size_t best_fit(const struct router *router, const char *path)
+{
+    const char *tail;
+    size_t best = 0;
+
+    for (size_t i = 0; i < router->n_routes; i++) {
+        size_t score = fit(router->routes[i].path, path, &tail);
+        best = score > best ? score : best;
+    }
+    return best;
+}
+
 int router_find(const struct router *router, const char *method,
                 const char *path, struct route_match *out)
 {
-    size_t best = 0;
-
     *out = (struct route_match){.tail = ""};
-    if (!path_plain(path))
+    size_t best = path_plain(path) ? best_fit(router, path) : 0;
+    if (best == 0)
         return 404;
     for (size_t i = 0; i < router->n_routes; i++) {
         const struct route *r = &router->routes[i];
         const char *tail;
-        size_t score = fit(r->path, path, &tail);
-        if (score == 0)
+        if (fit(r->path, path, &tail) != best)
             continue;
         allow_add(out, r->method);
         if (strcmp(r->method, "GET") == 0)
             allow_add(out, "HEAD");
-        if (score > best && serves(r, method)) {
-            best = score;
+        if (out->route == NULL && serves(r, method)) {
             out->route = r;
             out->tail = tail;
         }
     }
     if (out->route != NULL)
         return 200;
-    if (out->allow[0] == '\0')
-        return 404;
     allow_add(out, "OPTIONS");
     return strcmp(method, "OPTIONS") == 0 ? 204 : 405;
 }

@@ -26,8 +26,8 @@ struct route_match {
 };
 
 /* Returns 200, 204 (OPTIONS on a known path), 404 or 405.  `path` is without
- * query.  An exact path wins over a wildcard; a longer wildcard over a shorter.
- * "GET" serves HEAD. */
+ * query.  An exact path wins over a wildcard; a longer wildcard over a shorter;
+ * and what wins decides alone which methods there are.  "GET" serves HEAD. */
 int router_find(const struct router *router, const char *method,
                 const char *path, struct route_match *out);
 

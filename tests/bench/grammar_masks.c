@@ -16,6 +16,7 @@
 #include "model/base/clock.h"
 #include "model/base/json.h"
 #include "model/base/utf8.h"
+#include "model/dialect/call_grammar.h"
 #include "model/grammar/gbnf.h"
 #include "model/grammar/mask.h"
 #include "model/grammar/regex.h"
@@ -70,6 +71,13 @@ static const struct {
     {"pattern", "schema",
      "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":"
      "\"^[A-Za-z ]+$\"}}"},
+    {"calls", "tools",
+     "[{\"function\":{\"name\":\"get_weather\",\"parameters\":{\"type\":"
+     "\"object\",\"properties\":{\"city\":{\"type\":\"string\"},\"days\":{"
+     "\"type\":\"integer\"},\"unit\":{\"enum\":[\"C\",\"F\"]}},\"required\":["
+     "\"city\"]}}},{\"function\":{\"name\":\"search\",\"parameters\":{"
+     "\"properties\":{\"query\":{\"type\":\"string\",\"maxLength\":200},"
+     "\"filter\":{\"type\":\"object\"}},\"required\":[\"query\"]}}}]"},
     {"regex words", "regex", "(\\w+ )*\\w+\\."},
     {"regex .*", "regex", "[^\\n]{1,400}"},
     {"gbnf arithmetic", "gbnf",
@@ -211,7 +219,9 @@ static int compile(struct grammar **g, const char *kind, const char *text,
     int rc = json_parse(&schema, text, strlen(text), 64, 10000, err);
     if (rc != 0)
         return rc;
-    rc = grammar_from_schema(g, schema, NULL, err);
+    rc = strcmp(kind, "tools") == 0
+             ? call_grammar_new(g, schema, &(struct call_options){0}, err)
+             : grammar_from_schema(g, schema, NULL, err);
     json_decref(schema);
     return rc;
 }

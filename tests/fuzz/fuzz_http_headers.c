@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const char *const hosts[] = {"x", "[::1]"};
     static struct request_ids ids;
-    const struct header_rules rules = {16, hosts, n % 2 ? 2 : 0};
+    const struct header_rules rules = {16, 4096, hosts, n % 2 ? 2 : 0};
     struct header headers[MAX];
     struct header_facts facts;
     size_t n_headers = 0;

@@ -77,6 +77,7 @@ static void on_event(void *user, const struct job_event *e)
     h->n_text += e->n_text;
     h->n_completion = e->n_completion;
     h->n_cached = e->n_cached;
+    h->n_thought = e->n_thought;
     if (e->kind == EVENT_PROMPT_LOGPROB) {
         assert_int_equal(h->n_tokens, 0);
         h->prompt_logprobs[h->n_prompt_tokens] = e->logprob;

@@ -21,7 +21,7 @@ struct heard {
     token_id tokens[512], prompt_tokens[512];
     float logprobs[512], prompt_logprobs[512];
     uint32_t n_tokens, n_prompt_tokens, n_ends;
-    uint32_t n_completion, n_cached;
+    uint32_t n_completion, n_cached, n_thought;
     enum event_kind end;
     enum finish_reason finish;
     token_id stop_token;

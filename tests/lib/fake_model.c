@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,8 +60,8 @@ static void pass(struct fake_model *m, const struct batch_slice *s,
         *kept = tokens[t];
     }
     columns->next = (float)(s->position + s->n_tokens);
-    assert(s->n_logits == 0 ||
-           s->position + s->n_tokens - s->n_logits >= exact);
+    uint32_t n_wanted = s->n_logits > s->n_states ? s->n_logits : s->n_states;
+    assert(n_wanted == 0 || s->position + s->n_tokens - n_wanted >= exact);
 }
 
 static uint64_t mixed(uint64_t z)
@@ -93,13 +94,56 @@ static void answer(struct fake_model *m, const struct cache_seq *seq,
         logits[5] = NAN;
 }
 
+static uint64_t add_token(uint64_t hash, token_id id)
+{
+    return mixed(hash + (uint64_t)(uint32_t)id + 1);
+}
+
+static float number_of(uint64_t hash, uint32_t state, uint32_t i)
+{
+    return (float)(mixed(hash + state * 97 + i) >> 40) * 0x1.0p-23f - 1.0f;
+}
+
+float fake_state(const token_id *tokens, uint32_t n, uint32_t state, uint32_t i)
+{
+    uint64_t hash = 11;
+    for (uint32_t p = 0; p < n; p++)
+        hash = add_token(hash, tokens[p]);
+    return number_of(hash, state, i);
+}
+
+/* The rows that the slice's capture makes the pass compute. */
+static void keep(struct fake_model *m, const struct batch_slice *s)
+{
+    uint32_t end = s->position + s->n_tokens;
+    uint64_t hash = 11;
+    for (uint32_t p = 0; p < end; p++) {
+        hash = add_token(hash, *kept_at(m, s->seq, p));
+        if (end - p > s->n_states)
+            continue;
+        for (uint32_t state = 0; state <= FAKE_LAYERS + 1; state++) {
+            float row[FAKE_HIDDEN];
+            for (uint32_t i = 0; i < FAKE_HIDDEN; i++)
+                row[i] = number_of(hash, state, i);
+            if (state <= FAKE_LAYERS)
+                capture_put_state(s->capture, state, p, 1, row);
+            else
+                capture_put_router(s->capture, 0, p, 1, row);
+        }
+    }
+}
+
 static void forward(void *ctx, struct batch *b)
 {
     struct fake_model *m = ctx;
+    while (atomic_load(&m->held))
+        sched_yield();
     for (uint32_t i = 0; i < b->n_slices; i++) {
         const struct batch_slice *s = &b->slices[i];
         pass(m, s, b->tokens + s->first);
         uint32_t end = s->position + s->n_tokens;
+        if (s->capture != NULL)
+            keep(m, s);
         for (uint32_t r = 0; r < s->n_logits; r++)
             answer(m, s->seq, end - s->n_logits + r, batch_logits(b, s, r));
     }
@@ -152,8 +196,8 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
 {
     const struct hparams hp = {
         .n_vocab = FAKE_N_VOCAB,
-        .hidden = 4,
-        .n_layers = 2,
+        .hidden = FAKE_HIDDEN,
+        .n_layers = FAKE_LAYERS,
         .n_heads = 1,
         .n_kv_heads = 1,
         .head_dim = 2,
@@ -161,17 +205,19 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
         .n_attn_layers = 1,
         .n_conv_layers = 1,
     };
-    *m = (struct fake_model){.face = {
-                                 .forward = forward,
-                                 .rewind = rewind_slice,
-                                 .token_bytes = token_bytes,
-                                 .is_special = is_special,
-                                 .ctx = m,
-                                 .n_vocab = FAKE_N_VOCAB,
-                                 .ctx_tokens = ctx_tokens,
-                                 .max_token_bytes = 8,
-                                 .n_replay = FAKE_REPLAY,
-                             }};
+    *m = (struct fake_model){
+        .face = {
+            .forward = forward,
+            .rewind = rewind_slice,
+            .token_bytes = token_bytes,
+            .is_special = is_special,
+            .ctx = m,
+            .n_vocab = FAKE_N_VOCAB,
+            .ctx_tokens = ctx_tokens,
+            .max_token_bytes = 8,
+            .n_replay = FAKE_REPLAY,
+            .shape = {FAKE_LAYERS, 1, FAKE_HIDDEN, FAKE_EXPERTS},
+        }};
     if (cache_new(&m->face.cache, &hp, KV_F16, n_blocks, n_slots, NULL) != 0 ||
         mask_vocab_new(&m->mask_vocab, FAKE_N_VOCAB, text_bytes, m, NULL) != 0)
         abort();

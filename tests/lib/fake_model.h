@@ -7,6 +7,8 @@
 #ifndef LFMD_TESTS_LIB_FAKE_MODEL_H
 #define LFMD_TESTS_LIB_FAKE_MODEL_H
 
+#include <stdatomic.h>
+
 #include "server/engine/engine.h"
 
 /* The vocabulary. */
@@ -26,10 +28,15 @@
 #define FAKE_N_VOCAB 64u
 #define FAKE_REPLAY 5u
 #define FAKE_LOOP_TOKENS 7u
+#define FAKE_LAYERS 2u /* the second has experts */
+#define FAKE_HIDDEN 4u
+#define FAKE_EXPERTS 3u
 
 struct fake_model {
     struct engine_model face;      /* give this to engine_new_with */
     struct mask_vocab *mask_vocab; /* owned; all tokens but special ones */
+    atomic_bool held; /* no step gets through meanwhile, so that jobs can be
+                         submitted together */
 };
 
 /* Aborts the test when memory is short. */
@@ -37,5 +44,10 @@ void fake_model_init(struct fake_model *m, uint32_t n_blocks, uint32_t n_slots,
                      uint32_t ctx_tokens);
 /* Also checks that every block and slot came back. */
 void fake_model_deinit(struct fake_model *m);
+
+/* Number `i` of a state of the last of these tokens; state FAKE_LAYERS + 1 is
+ * what its router says. */
+float fake_state(const token_id *tokens, uint32_t n, uint32_t state,
+                 uint32_t i);
 
 #endif

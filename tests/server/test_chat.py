@@ -107,6 +107,36 @@ def test_a_tool_call_comes_as_tool_calls(demo):
     assert [json.loads(a)["city"] for a in args.values()] == ["Paris", "Rome"]
 
 
+def test_a_call_is_told_while_it_is_written(demo):
+    def deltas(**kw):
+        return [(c.function.name, c.function.arguments or "") for chunk in
+                ask(demo.client(), "What is the weather in Paris?",
+                    tools=WEATHER, stream=True, **kw)
+                for c in chunk.choices[0].delta.tool_calls or []]
+    pieces = deltas()
+    assert [name for name, _ in pieces if name] == ["get_weather"]
+    assert pieces[0][0] == "get_weather"
+    assert len([a for _, a in pieces if a]) > 1
+    whole = "".join(a for _, a in pieces)
+    assert json.loads(whole) == {"city": "Paris"}
+
+    # Cut at any token: a prefix of the same, told as text or as a call.
+    said = set()
+    for n in range(1, 40):
+        r = ask(demo.client(), "What is the weather in Paris?", tools=WEATHER,
+                max_tokens=n)
+        c = r.choices[0]
+        calls = c.message.tool_calls or []
+        for call in calls:
+            assert whole.startswith(call.function.arguments)
+            said.add(call.function.arguments)
+        if c.finish_reason != "length":
+            break
+        assert "".join(a for _, a in deltas(max_tokens=n)) == "".join(
+            call.function.arguments for call in calls)
+    assert c.finish_reason == "tool_calls" and len(said) > 1
+
+
 def test_the_answer_after_a_tool_result(demo):
     first = ask(demo.client(), "What is the weather in Paris?", tools=WEATHER)
     message = first.choices[0].message

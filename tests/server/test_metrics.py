@@ -164,7 +164,7 @@ def test_names_that_watchers_look_for_are_there(demo):
         assert families[name][0] == kind
     reasons = {ls["finished_reason"]
                for _, ls, _ in families["vllm:request_success_total"][1]}
-    assert reasons == {"stop", "length", "abort", "error"}
+    assert reasons == {"stop", "length", "abort", "error", "repetition"}
     info = families["vllm:cache_config_info"][1][0][1]
     assert int(info["block_size"]) > 0
     assert int(info["num_gpu_blocks"]) == demo.health()["total_blocks"]

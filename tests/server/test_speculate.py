@@ -56,6 +56,27 @@ def test_an_answer_is_the_same(demo, how):
     assert ask(demo, chat(**how, **{"speculative.n_max": 1})) == want
 
 
+KEYS = ["identifier", "given_name", "family_name", "street_address",
+        "postal_code", "telephone_number"]
+FORCED = {"response_format": {"type": "json_schema", "json_schema": {
+    "name": "person", "schema": {
+        "type": "object", "required": KEYS, "additionalProperties": False,
+        "properties": {k: {"type": "string", "maxLength": 6} for k in KEYS}}}},
+    "structured_outputs": {"disable_any_whitespace": True}}
+
+
+@pytest.mark.parametrize("how", [{}, {**CHANCE, "n": 3}])
+def test_what_is_forced_is_drafted_unless_that_is_refused(demo, how):
+    body = {**chat(**how, **FORCED), "ignore_eos": False}
+    before = drafts(demo)
+    want = ask(demo, {**body, "speculative.n_max": 0})
+    assert drafts(demo) == before
+    assert all(json.loads(c["message"]["content"]).keys() == set(KEYS)
+               for c in want[0])
+    assert ask(demo, body) == want
+    assert drafts(demo)[0] > before[0]
+
+
 def test_drafts_are_counted_and_many_are_right(demo):
     before = drafts(demo)
     _, usage = ask(demo, chat(**AHEAD))

@@ -2,6 +2,7 @@
 
 The templates are written for this test in the idioms of the families their
 names tell; `demo` is the bundled model's own."""
+import pathlib
 
 LFM2 = r"""{{- bos_token -}}
 {%- set ns = namespace(system="") -%}
@@ -801,7 +802,8 @@ OSS = r"""{#- Types of a schema, rendered as TypeScript -#}
 <|start|>assistant
 {%- endif -%}"""
 
-TEMPLATES = [open("../../../model/demo/chat_template.jinja").read(), LFM2,
+DEMO = pathlib.Path(__file__).parents[3] / "model/demo/chat_template.jinja"
+TEMPLATES = [DEMO.read_text(), LFM2,
              LFM25, LLAMA, QWEN3, MISTRAL, GEMMA, DEEPSEEK, HERMES, PHI,
              GRANITE, COMMAND, SMOL, OSS]
 

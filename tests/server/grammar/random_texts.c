@@ -3,11 +3,14 @@
  *     random_texts TOKENIZER_DIR TEXTS < constraints
  *
  * Each line of the input is a constraint: {"schema": ...}, {"regex": "..."},
- * {"gbnf": "..."} or {"choice": [...]}, "compact" beside it if wanted.  For
+ * {"gbnf": "..."}, {"choice": [...]} or {"tools": [...]}, "compact" or "single"
+ * beside it if wanted.  For
  * each a line comes back: {"texts": [...], "open": n, "ms": x} with finished
  * texts, and how many were cut after 2,000 tokens; or {"error": "...", "class":
- * n}. Every token is drawn evenly from its mask, the end more often, since
- * models do want to end; what is drawn must be accepted, or the program aborts.
+ * n}.  What is said under tools comes with "calls", as the parser reads it: for
+ * each text a list of {"name", "arguments"}.  Every token is drawn evenly from
+ * its mask, the end more often, since models do want to end; what is drawn must
+ * be accepted, or the program aborts.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,8 @@
 #include "model/base/buf.h"
 #include "model/base/json.h"
 #include "model/base/utf8.h"
+#include "model/dialect/call_grammar.h"
+#include "model/dialect/pycall.h"
 #include "model/grammar/gbnf.h"
 #include "model/grammar/mask.h"
 #include "model/grammar/regex.h"
@@ -58,6 +63,14 @@ static token_id draw(const struct speaker *s, uint32_t n)
     }
 }
 
+static bool closes(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strchr("\"'}])", p[i]) != NULL && p[i] != '\0')
+            return true;
+    return false;
+}
+
 /* The shortest allowed token after a while: a text should come to its end. */
 static token_id draw_closing(const struct speaker *s, uint32_t n)
 {
@@ -67,10 +80,7 @@ static token_id draw_closing(const struct speaker *s, uint32_t n)
         token_id other = draw(s, n);
         const char *p = tokenizer_token_bytes(s->tokenizer, best, &a);
         const char *q = tokenizer_token_bytes(s->tokenizer, other, &b);
-        bool closes =
-            memchr(q, '"', b) || memchr(q, '}', b) || memchr(q, ']', b);
-        if (closes &&
-            !(memchr(p, '"', a) || memchr(p, '}', a) || memchr(p, ']', a)))
+        if (closes(q, b) && !closes(p, a))
             best = other;
     }
     return best;
@@ -117,6 +127,11 @@ static int compile(struct grammar **g, const json_t *line, struct err *err)
         .compact = json_is_true(json_object_get(line, "compact"))};
     if ((v = json_object_get(line, "schema")) != NULL)
         return grammar_from_schema(g, v, &options, err);
+    if ((v = json_object_get(line, "tools")) != NULL) {
+        struct call_options o = {
+            .single = json_is_true(json_object_get(line, "single"))};
+        return call_grammar_new(g, v, &o, err);
+    }
     if ((v = json_object_get(line, "regex")) != NULL)
         return grammar_from_regex(g, json_string_value(v),
                                   json_string_length(v), err);
@@ -138,6 +153,46 @@ static double cpu_ms(void)
     return (double)clock() * 1e3 / CLOCKS_PER_SEC;
 }
 
+struct telling {
+    struct buf *out;
+    unsigned n;
+};
+
+static void on_call(void *user, enum pycall_kind kind, const char *bytes,
+                    size_t n)
+{
+    struct telling *t = user;
+    if (kind == PYCALL_BEGIN) {
+        buf_puts(t->out, t->n++ > 0 ? ",{\"name\":" : "{\"name\":");
+        json_quote(t->out, bytes, n);
+        buf_puts(t->out, ",\"arguments\":");
+    } else if (kind == PYCALL_ARGS) {
+        buf_put(t->out, bytes, n);
+    } else {
+        buf_putc(t->out, '}');
+    }
+}
+
+/* What is no call of the text comes last, as a string. */
+static void put_calls(struct buf *out, const struct buf *text)
+{
+    struct telling t = {out, 0};
+    struct pycall reader;
+    size_t n;
+    pycall_init(&reader, on_call, &t);
+    pycall_start(&reader);
+    buf_putc(out, '[');
+    if (pycall_feed(&reader, buf_str(text), text->len))
+        pycall_finish(&reader, false);
+    const char *rest = pycall_rest(&reader, &n);
+    if (n > 0) {
+        buf_puts(out, t.n > 0 ? "," : "");
+        json_quote(out, rest, n);
+    }
+    buf_putc(out, ']');
+    pycall_deinit(&reader);
+}
+
 static void answer(const struct speaker *s, const json_t *line, unsigned times)
 {
     struct grammar *g;
@@ -152,6 +207,7 @@ static void answer(const struct speaker *s, const json_t *line, unsigned times)
         buf_printf(&out, ",\"class\":%d,\"ms\":%.3f}", err.class_, ms);
     } else {
         unsigned open = 0, n = 0;
+        struct buf calls = {0};
         buf_puts(&out, "{\"texts\":[");
         for (unsigned i = 0; i < times; i++) {
             struct buf text = {0};
@@ -161,9 +217,15 @@ static void answer(const struct speaker *s, const json_t *line, unsigned times)
                 if (n++ > 0)
                     buf_putc(&out, ',');
                 json_quote(&out, buf_str(&text), text.len);
+                buf_putc(&calls, calls.len > 0 ? ',' : '[');
+                put_calls(&calls, &text);
             }
             buf_deinit(&text);
         }
+        if (json_object_get(line, "tools") != NULL)
+            buf_printf(&out, "],\"calls\":%s",
+                       calls.len > 0 ? buf_str(&calls) : "[");
+        buf_deinit(&calls);
         buf_printf(&out, "],\"open\":%u,\"ms\":%.3f,\"states\":%u}", open, ms,
                    grammar_n_states(g));
         grammar_unref(g);

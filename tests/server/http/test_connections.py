@@ -1,4 +1,5 @@
 """Slow, silent and vanishing clients; many at once; the way down."""
+import json
 import pathlib
 import signal
 import socket
@@ -98,6 +99,33 @@ def test_deadlines_cut_drippers_and_spare_those_who_wait():
             assert read_all(s) == b""
         assert body(read_all(waiting)) == b"late"
         assert d.stats()["deadlines"] == 12
+
+
+def test_a_request_that_never_ends_is_told_so():
+    parts = {
+        "headers": b"POST /echo HTTP/1.1\r\nHost: x\r\nA: b",
+        "body": b"POST /echo HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Length: 10\r\n\r\nhel",
+        "chunks": b"POST /echo HTTP/1.1\r\nHost: x\r\n"
+                  b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        "continue": b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+                    b"X-Request-Id: abc-1\r\nExpect: 100-continue\r\n\r\n",
+    }
+    with running("header_ms=200", "body_ms=200") as d:
+        for name, part in parts.items():
+            data = d.ask(part)
+            if name == "continue":
+                first, data = data.split(b"\r\n\r\n", 1)
+                assert first == b"HTTP/1.1 100 Continue"
+                assert "x-request-id: abc-1" in head(data)
+            assert status(data) == 408 and n_answers(data) == 1, name
+            assert "connection: close" in head(data)
+            assert json.loads(body(data))["error"]["code"] == 408
+            assert int(head(data).split("content-length: ")[1].split()[0]
+                       ) == len(body(data))
+        assert d.ask(b"POST /echo HT") == b""
+        assert d.stats()["deadlines"] == 5
+        d.until(lambda s: s["connections"] == 1)
 
 
 def test_deadlines_can_be_turned_off():

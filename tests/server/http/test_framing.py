@@ -146,8 +146,18 @@ def test_number_of_headers(demo, n, expected):
     assert status(demo.ask(get("/health", *["A: b"] * n))) == expected
 
 
-def test_a_huge_header_is_refused(demo):
-    data = demo.ask(get("/health", "A: " + "b" * 40000))
+@pytest.mark.parametrize("n,expected", [(32000, 200), (32800, 431),
+                                        (60000, 431)])
+def test_a_huge_header_is_refused_in_our_words(demo, n, expected):
+    data = demo.ask(get("/health", "A: " + "b" * n))
+    assert status(data) == expected and n_answers(data) == 1
+    if expected != 200:
+        assert "application/json" in head(data)
+        assert json.loads(body(data))["error"]["code"] == 431
+
+
+def test_a_header_beyond_the_pool_is_refused(demo):
+    data = demo.ask(get("/health", "A: " + "b" * 100000))
     assert status(data) in (413, 431) and n_answers(data) == 1
 
 

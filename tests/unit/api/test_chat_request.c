@@ -74,66 +74,8 @@ TEST(a_wrong_value_is_refused_by_name)
         const char *fields, *param;
     } rows[] = {
         {"\"model\":7", "model"},
-        {"\"temperature\":-0.1", "temperature"},
-        {"\"temperature\":2.1", "temperature"},
-        {"\"temperature\":\"1\"", "temperature"},
-        {"\"top_p\":-0.1", "top_p"},
-        {"\"top_p\":1.1", "top_p"},
-        {"\"top_p\":[]", "top_p"},
-        {"\"top_k\":-2", "top_k"},
-        {"\"top_k\":1.5", "top_k"},
-        {"\"min_p\":-1", "min_p"},
-        {"\"min_p\":1.5", "min_p"},
-        {"\"repetition_penalty\":0", "repetition_penalty"},
-        {"\"repeat_penalty\":-1", "repeat_penalty"},
-        {"\"presence_penalty\":2.5", "presence_penalty"},
-        {"\"frequency_penalty\":-2.5", "frequency_penalty"},
-        {"\"seed\":1.5", "seed"},
-        {"\"seed\":\"x\"", "seed"},
-        {"\"n\":0", "n"},
-        {"\"n\":9", "n"},
-        {"\"max_tokens\":0", "max_tokens"},
-        {"\"max_tokens\":-1", "max_tokens"},
-        {"\"max_tokens\":4294967296", "max_tokens"},
-        {"\"max_completion_tokens\":0", "max_completion_tokens"},
-        {"\"min_tokens\":-1", "min_tokens"},
-        {"\"speculative.n_max\":-1", "speculative.n_max"},
-        {"\"speculative.n_max\":17", "speculative.n_max"},
-        {"\"speculative.n_max\":2.5", "speculative.n_max"},
-        {"\"speculative.n_max\":\"4\"", "speculative.n_max"},
-        {"\"speculative.n_max\":true", "speculative.n_max"},
-        {"\"max_tokens\":3,\"min_tokens\":4", "min_tokens"},
-        {"\"priority\":1e3", "priority"},
-        {"\"priority\":2147483648", "priority"},
-        {"\"stop\":1", "stop"},
-        {"\"stop\":\"\"", "stop"},
-        {"\"stop\":[\"a\",\"\"]", "stop[1]"},
-        {"\"stop\":[\"a\",3]", "stop[1]"},
-        {"\"stop\":\"a\\u0000\"", "stop"},
-        {"\"stop\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]", "stop"},
-        {"\"stop_token_ids\":1", "stop_token_ids"},
-        {"\"stop_token_ids\":[100]", "stop_token_ids[0]"},
-        {"\"stop_token_ids\":[1,-1]", "stop_token_ids[1]"},
-        {"\"logit_bias\":[]", "logit_bias"},
-        {"\"logit_bias\":{\"100\":1}", "logit_bias"},
-        {"\"logit_bias\":{\"-1\":1}", "logit_bias"},
-        {"\"logit_bias\":{\"\":1}", "logit_bias"},
-        {"\"logit_bias\":{\"99999999999999999999\":1}", "logit_bias"},
-        {"\"logit_bias\":{\"1\":101}", "logit_bias"},
-        {"\"logit_bias\":{\"1\":\"x\"}", "logit_bias"},
-        {"\"ignore_eos\":1", "ignore_eos"},
-        {"\"stream\":\"true\"", "stream"},
-        {"\"stream\":true,\"stream_options\":1", "stream_options"},
-        {"\"stream\":true,\"stream_options\":{\"include_usage\":1}",
-         "stream_options.include_usage"},
-        {"\"stream\":true,\"stream_options\":{\"continuous_usage_stats\":1}",
-         "stream_options.continuous_usage_stats"},
-        {"\"skip_special_tokens\":\"no\"", "skip_special_tokens"},
-        {"\"include_stop_str_in_output\":2", "include_stop_str_in_output"},
-        {"\"return_token_ids\":2", "return_token_ids"},
-        {"\"cache_salt\":\"\"", "cache_salt"},
-        {"\"cache_salt\":1", "cache_salt"},
-        {"\"cache_prompt\":1", "cache_prompt"},
+        {"\"temperature\":-0.1", "temperature"}, /* and so on: see
+                                                  test_sampling_fields.c */
         {"\"logprobs\":5", "logprobs"},
         {"\"top_logprobs\":5", "top_logprobs"},
         {"\"logprobs\":true,\"top_logprobs\":21", "top_logprobs"},
@@ -171,6 +113,7 @@ TEST(a_wrong_value_is_refused_by_name)
          "chat_template_kwargs.enable_thinking"},
         {"\"reasoning_effort\":\"huge\"", "reasoning_effort"},
         {"\"reasoning_effort\":0.5", "reasoning_effort"},
+        {"\"echo\":1", "echo"},
         {"\"tools\":{}", "tools"},
         {"\"tools\":[7]", "tools[0]"},
         {"\"tools\":[{}]", "tools[0].type"},
@@ -227,7 +170,7 @@ TEST(a_wrong_message_is_refused_by_its_path)
         {"[{\"role\":\"a b\",\"content\":\"x\"}]", "messages[0].role"},
         {"[{\"role\":\"user\"}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":null}]", "messages[0].content"},
-        {"[{\"role\":\"tool\"}]", "messages[0].content"},
+        {"[{\"role\":\"tool\",\"content\":7}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":7}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":{}}]", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":[7]}]", "messages[0].content[0]"},
@@ -299,7 +242,7 @@ TEST(unknown_and_ignored_fields_pass)
     accept_fields(&r, "\"user\":7,\"metadata\":[],\"store\":\"x\","
                       "\"service_tier\":{},\"prompt_cache_key\":1,"
                       "\"no_stop_trim\":true,\"verbosity\":\"low\","
-                      "\"prediction\":{},\"stream_options\":7");
+                      "\"prediction\":{},\"stream_options\":{\"x\":7}");
     chat_request_deinit(&r);
 }
 
@@ -458,6 +401,50 @@ TEST(thinking_switches_become_template_variables)
     chat_request_deinit(&r);
 }
 
+#define ASK "{\"role\":\"user\",\"content\":\"Hi\"}"
+#define SAID "{\"role\":\"assistant\",\"content\":\"So\"}"
+#define CALLED                                         \
+    "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":" \
+    "\"1\",\"function\":{\"name\":\"f\"}}]}"
+
+static bool continues(const char *messages, const char *fields)
+{
+    char body[1024];
+    struct chat_request r;
+    snprintf(body, sizeof body, "{\"messages\":[%s]%s}", messages, fields);
+    accept(&r, body);
+    bool is = r.continues;
+    chat_request_deinit(&r);
+    return is;
+}
+
+TEST(an_assistants_last_message_is_continued_unless_told_otherwise)
+{
+    UNUSED_STATE;
+    assert_true(continues(ASK "," SAID, ""));
+    assert_true(continues(SAID, ""));
+    assert_true(continues(ASK "," SAID, ",\"continue_final_message\":true"));
+    assert_true(continues(ASK "," SAID, ",\"continue_final_message\":true,"
+                                        "\"add_generation_prompt\":false"));
+    assert_true(continues(ASK "," SAID, ",\"continue_final_message\":null"));
+    assert_false(continues(ASK "," SAID, ",\"continue_final_message\":false"));
+    assert_false(continues(ASK "," SAID, ",\"add_generation_prompt\":true"));
+    assert_false(continues(ASK "," SAID, ",\"add_generation_prompt\":false"));
+    assert_false(continues(ASK "," CALLED, ""));
+    assert_false(continues(ASK "," SAID "," ASK, ""));
+    assert_false(continues(SAID "," SAID "," ASK, ""));
+    refuse("{\"messages\":[" ASK "," SAID "],\"continue_final_message\":true,"
+           "\"add_generation_prompt\":true}",
+           "continue_final_message");
+    refuse("{\"messages\":[" ASK "," CALLED "],"
+           "\"continue_final_message\":true}",
+           "continue_final_message");
+    refuse("{\"messages\":[" ASK "," SAID "," SAID "]}", "messages");
+    refuse("{\"messages\":[" CALLED "," SAID "],"
+           "\"continue_final_message\":true}",
+           "messages");
+}
+
 TEST(plain_text_format_passes)
 {
     UNUSED_STATE;
@@ -506,6 +493,24 @@ TEST(memory_may_run_out_anywhere)
     }
 }
 
+TEST(parsed_json_is_read_and_may_go)
+{
+    UNUSED_STATE;
+    static const char body[] = "{" HI ",\"model\":\"m\",\"stop\":\"x\","
+                               "\"tools\":[" TOOL("f") "]}";
+    struct chat_request r;
+    struct err err = {0};
+    json_t *root;
+    assert_int_equal(json_parse(&root, body, strlen(body), 16, 100, &err), 0);
+    assert_int_equal(chat_request_read(&r, root, VOCAB, 1u << 20, &err), 0);
+    json_decref(root);
+    assert_string_equal(r.model, "m");
+    assert_string_equal(r.sampling.stop[0], "x");
+    assert_string_equal(text_of(&r, 0, "content"), "Hi");
+    assert_int_equal(json_array_size(r.tools), 1);
+    chat_request_deinit(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,8 +522,11 @@ int main(void)
         cmocka_unit_test(messages_are_normalised),
         cmocka_unit_test(tool_choice_decides_which_tools_are_in_play),
         cmocka_unit_test(thinking_switches_become_template_variables),
+        cmocka_unit_test(
+            an_assistants_last_message_is_continued_unless_told_otherwise),
         cmocka_unit_test(plain_text_format_passes),
         cmocka_unit_test(memory_may_run_out_anywhere),
+        cmocka_unit_test(parsed_json_is_read_and_may_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

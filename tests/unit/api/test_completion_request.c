@@ -46,7 +46,11 @@ TEST(a_wrong_value_is_refused_by_name)
         {"\"prompt\":\"a\",\"logprobs\":21", "logprobs"},
         {"\"prompt\":\"a\",\"logprobs\":-1", "logprobs"},
         {"\"prompt\":\"a\",\"suffix\":\"b\"", "suffix"},
-        {"\"prompt\":\"a\",\"best_of\":2", "best_of"},
+        {"\"prompt\":\"a\",\"best_of\":0", "best_of"},
+        {"\"prompt\":\"a\",\"best_of\":9", "best_of"},
+        {"\"prompt\":\"a\",\"best_of\":\"2\"", "best_of"},
+        {"\"prompt\":\"a\",\"best_of\":2,\"n\":3", "best_of"},
+        {"\"prompt\":\"a\",\"best_of\":2,\"stream\":true", "best_of"},
         {"\"prompt\":\"a\",\"max_tokens\":-1", "max_tokens"},
         {"\"prompt\":\"a\",\"max_tokens\":0", "max_tokens"},
         {"\"prompt\":\"a\",\"temperature\":3", "temperature"},
@@ -117,6 +121,27 @@ TEST(the_harness_of_language_models_is_served)
     completion_request_deinit(&r);
 }
 
+TEST(lengths_and_candidates_are_settled)
+{
+    UNUSED_STATE;
+    struct completion_request r;
+    accept(&r, "{\"prompt\":\"a\",\"n\":2}");
+    assert_int_equal(r.best_of, 2);
+    completion_request_deinit(&r);
+    accept(&r, "{\"prompt\":\"a\",\"n\":2,\"best_of\":2,\"stream\":true}");
+    completion_request_deinit(&r);
+    accept(&r, "{\"prompt\":\"a\",\"best_of\":5}");
+    assert_int_equal(r.best_of, 5);
+    assert_int_equal(r.sampling.n, 1);
+    completion_request_deinit(&r);
+    accept(&r, "{\"prompt\":\"a\",\"n_predict\":-1}");
+    assert_int_equal(r.sampling.max_tokens, 0);
+    assert_false(r.sampling.has & SAMPLING_MAX_TOKENS);
+    completion_request_deinit(&r);
+    accept(&r, "{\"prompt\":\"a\",\"max_tokens\":0,\"prompt_logprobs\":2}");
+    completion_request_deinit(&r);
+}
+
 TEST(the_number_of_choices_is_bounded)
 {
     UNUSED_STATE;
@@ -132,6 +157,12 @@ TEST(the_number_of_choices_is_bounded)
     strcpy(strstr(body, ",[1],[1],[1]"), "]}");
     accept(&r, body);
     completion_request_deinit(&r);
+    strcpy(body, "{\"best_of\":8,\"prompt\":[[1]");
+    for (int i = 0; i < 16; i++)
+        strcat(body, ",[1]");
+    strcat(body, "]}");
+    assert_int_equal(parse(&r, body, &err), -ERR_INVALID);
+    assert_string_equal(err.param, "best_of");
     strcpy(body, "{\"n\":8,\"prompt\":[[1]");
     for (int i = 0; i < 16; i++)
         strcat(body, ",[1]");
@@ -146,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_wrong_value_is_refused_by_name),
         cmocka_unit_test(prompts_come_in_four_shapes),
         cmocka_unit_test(the_harness_of_language_models_is_served),
+        cmocka_unit_test(lengths_and_candidates_are_settled),
         cmocka_unit_test(the_number_of_choices_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "tests/lib/test.h"
 
 #include "api/prepare.h"
+#include "model/base/alloc.h"
 #include "model/model.h"
 #include "server/engine/job.h"
 #include "tests/unit/api/fake_template.h"
@@ -225,6 +226,123 @@ TEST(what_does_not_fit_the_context_is_refused_with_both_numbers)
     model.ctx_tokens = CTX;
 }
 
+/* The tokens of a text, which must be few. */
+static uint32_t tokens_of(const char *text, token_id out[8])
+{
+    token_id *ids;
+    size_t n;
+    struct err err;
+    assert_int_equal(tokenizer_encode(model.tokenizer, text, strlen(text), 0,
+                                      &ids, &n, &err),
+                     0);
+    assert_true(n <= 8);
+    memcpy(out, ids, n * sizeof *ids);
+    mem_free(ids);
+    return (uint32_t)n;
+}
+
+static bool bars(const struct job *job, const char *text)
+{
+    token_id ids[8];
+    const uint32_t n = tokens_of(text, ids);
+    for (uint32_t i = 0; i < job->params.n_bad_words; i++) {
+        const struct bad_word *w = &job->params.bad_words[i];
+        if (w->n <= n &&
+            memcmp(w->ids, ids + n - w->n, w->n * sizeof *ids) == 0)
+            return true;
+    }
+    return false;
+}
+
+TEST(bad_words_are_barred_with_and_without_a_space)
+{
+    UNUSED_STATE;
+    struct job *job = chat_job("\"bad_words\":[\"the\",\"  Hello\",\" \"]");
+    assert_true(bars(job, "the") && bars(job, " the"));
+    assert_true(bars(job, "Hello") && bars(job, " Hello"));
+    assert_true(bars(job, " "));
+    assert_false(bars(job, "a"));
+    assert_true(job->params.n_bad_words >= 4);
+    job_release(job);
+}
+
+TEST(biases_of_words_are_those_of_their_tokens)
+{
+    UNUSED_STATE;
+    token_id ids[8];
+    const uint32_t n = tokens_of("Hello zz", ids);
+    struct job *job = chat_job("\"logit_bias\":[[9,3],[\"Hello zz\",-4]],"
+                               "\"allowed_token_ids\":[0,2047]");
+    assert_true(n > 1);
+    assert_int_equal(job->params.n_bias, 1 + n);
+    assert_int_equal(job->params.bias[0].id, 9);
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(job->params.bias[1 + i].id, ids[i]);
+        assert_true(job->params.bias[1 + i].bias == -4.0f);
+    }
+    assert_int_equal(job->params.allowed[0], 1);
+    assert_true(job->params.allowed[63] == 1u << 31);
+    job_release(job);
+}
+
+static struct job *cut_job(const char *fields)
+{
+    char body[512];
+    struct job *job;
+    struct err err;
+    snprintf(body, sizeof body, "{\"prompt\":[11,12,13,14,15,16],%s}", fields);
+    if (complete(&job, body, 0, &err) != 0)
+        fail_msg("%s", err.text);
+    return job;
+}
+
+TEST(a_prompt_is_cut_on_the_side_that_was_named)
+{
+    UNUSED_STATE;
+    struct job *job = cut_job("\"truncate_prompt_tokens\":2");
+    assert_int_equal(job->n_prompt, 2);
+    assert_int_equal(job->prompt[0], 15);
+    job_release(job);
+    job = cut_job("\"truncate_prompt_tokens\":2,\"truncation_side\":\"right\"");
+    assert_int_equal(job->prompt[1], 12);
+    job_release(job);
+    job = cut_job("\"truncate_prompt_tokens\":7");
+    assert_int_equal(job->n_prompt, 6);
+    job_release(job);
+    model.ctx_tokens = 8;
+    job = cut_job("\"truncate_prompt_tokens\":-1,\"max_tokens\":5");
+    assert_int_equal(job->n_prompt, 3);
+    assert_int_equal(job->prompt[0], 14);
+    job_release(job);
+    job = cut_job("\"n_predict\":-1");
+    assert_int_equal(job->max_tokens, 2);
+    job_release(job);
+    model.ctx_tokens = CTX;
+    job = chat_job("\"truncate_prompt_tokens\":3");
+    assert_int_equal(job->n_prompt, 3);
+    job_release(job);
+}
+
+TEST(who_asks_for_the_prompts_logprobs_gets_the_more_of_both)
+{
+    UNUSED_STATE;
+    struct job *job = cut_job("\"prompt_logprobs\":0");
+    assert_true(job->want_prompt_logprobs && !job->params.want_logprob);
+    assert_int_equal(job->n_prompt_logprobs, 0);
+    job_release(job);
+    job = cut_job("\"prompt_logprobs\":5,\"logprobs\":3,\"echo\":true");
+    assert_int_equal(job->n_prompt_logprobs, 5);
+    assert_int_equal(job->params.n_logprobs, 3);
+    job_release(job);
+    job = cut_job("\"prompt_logprobs\":2,\"logprobs\":3,\"echo\":true");
+    assert_int_equal(job->n_prompt_logprobs, 3);
+    job_release(job);
+    job = cut_job("\"best_of\":4,\"n\":2");
+    assert_int_equal(job->n_choices, 4);
+    assert_true(job->params.want_logprob);
+    job_release(job);
+}
+
 TEST(the_reply_is_read_as_the_request_wants)
 {
     UNUSED_STATE;
@@ -251,6 +369,65 @@ TEST(the_reply_is_read_as_the_request_wants)
                      0);
     assert_false(s.in_reasoning);
     job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n";
+}
+
+TEST(thoughts_are_as_long_as_the_request_lets_them)
+{
+    UNUSED_STATE;
+    struct job *job = chat_job("");
+    assert_int_equal(job->think_start, 14);
+    assert_int_equal(job->think_end, 15);
+    assert_int_equal(job->max_thought, JOB_THOUGHT_FREE);
+    assert_false(job->in_thought);
+    job_release(job);
+    job = chat_job("\"thinking_token_budget\":5");
+    assert_int_equal(job->max_thought, 5);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n<think>\n";
+    job = chat_job("\"reasoning_budget_tokens\":0");
+    assert_true(job->in_thought);
+    assert_int_equal(job->max_thought, 0);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n";
+}
+
+TEST(a_reply_that_must_not_think_cannot_say_so)
+{
+    UNUSED_STATE;
+    struct job *job = chat_job("\"reasoning_effort\":\"none\","
+                               "\"logit_bias\":{\"14\":100,\"20\":1}");
+    assert_int_equal(job->think_start, TOKEN_NONE);
+    assert_int_equal(job->params.n_bias, 3);
+    assert_int_equal(job->params.bias[2].id, 14);
+    assert_true(job->params.bias[2].bias < -1e30f);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n<think>";
+    struct speech_options s;
+    struct err err;
+    assert_int_equal(chat(&job, &s, "\"reasoning_effort\":\"none\"", &err), 0);
+    assert_false(job->in_thought || s.in_reasoning);
+    assert_true(s.after_think);
+    assert_int_equal(job->prompt[job->n_prompt - 1], 15);
+    job_release(job);
+    chatml.chatml = "<|im_start|>assistant\n";
+}
+
+TEST(thoughts_stay_in_the_content_where_the_request_wants_them)
+{
+    UNUSED_STATE;
+    static const char *const fields[] = {"\"separate_reasoning\":false",
+                                         "\"reasoning_format\":\"none\""};
+    struct job *job;
+    struct err err;
+    struct speech_options s;
+    chatml.chatml = "<|im_start|>assistant\n<think>\n";
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(chat(&job, &s, fields[i], &err), 0);
+        assert_false(s.reasoning || s.in_reasoning);
+        assert_true(job->in_thought);
+        job_release(job);
+    }
     chatml.chatml = "<|im_start|>assistant\n";
 }
 
@@ -302,7 +479,16 @@ int main(void)
         cmocka_unit_test(a_reply_ends_at_the_models_ends_and_at_the_requests),
         cmocka_unit_test(
             what_does_not_fit_the_context_is_refused_with_both_numbers),
+        cmocka_unit_test(bad_words_are_barred_with_and_without_a_space),
+        cmocka_unit_test(biases_of_words_are_those_of_their_tokens),
+        cmocka_unit_test(a_prompt_is_cut_on_the_side_that_was_named),
+        cmocka_unit_test(
+            who_asks_for_the_prompts_logprobs_gets_the_more_of_both),
         cmocka_unit_test(the_reply_is_read_as_the_request_wants),
+        cmocka_unit_test(thoughts_are_as_long_as_the_request_lets_them),
+        cmocka_unit_test(a_reply_that_must_not_think_cannot_say_so),
+        cmocka_unit_test(
+            thoughts_stay_in_the_content_where_the_request_wants_them),
         cmocka_unit_test(a_strict_name_is_checked),
         cmocka_unit_test(a_model_without_template_cannot_chat),
         cmocka_unit_test(the_banner_says_which_defaults_are_in_force),

@@ -23,8 +23,10 @@ static void setup(struct fixture *f)
     f->a.fingerprint = "v";
     f->a.choices = &f->c;
     f->a.n_choices = 1;
+    f->a.n_told = 1;
     f->a.n_prompt = 2;
     f->c.answer = &f->a;
+    f->c.first = &f->c;
     f->c.prompt = prompt;
     f->c.n_prompt = 2;
     f->c.stop_token = TOKEN_NONE;
@@ -46,14 +48,15 @@ static void teardown(struct fixture *f)
     "{\"id\":\"chatcmpl-x\",\"object\":\"" object "\"," \
     "\"created\":5,\"model\":\"m\",\"system_fingerprint\":\"v\","
 #define CHUNK_HEAD HEAD("chat.completion.chunk")
+#define USAGE                                                             \
+    "\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3,"             \
+    "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":0}," \
+    "\"completion_tokens_details\":{\"reasoning_tokens\":0}}"
 #define TIMINGS                                                              \
     "\"timings\":{\"cache_n\":1,\"prompt_n\":1,\"prompt_ms\":2.5,"           \
     "\"prompt_per_token_ms\":2.5,\"prompt_per_second\":400.0,"               \
     "\"predicted_n\":3,\"predicted_ms\":6.0,\"predicted_per_token_ms\":3.0," \
     "\"predicted_per_second\":333.33334}"
-#define USAGE                                                 \
-    "\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3," \
-    "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":0}}"
 
 static void expect(struct fixture *f, const char *want)
 {
@@ -95,6 +98,29 @@ TEST(a_stream_of_chat_is_role_delta_finish_usage)
     writer_init(&w, &f.out);
     answer_usage_chunk(&w, &f.a, CHAT_CHUNK);
     expect(&f, CHUNK_HEAD "\"choices\":[]," USAGE "," TIMINGS "}");
+    teardown(&f);
+}
+
+TEST(thoughts_have_both_of_their_names_or_are_hidden)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    f.c.n_thought = 2;
+    turn_on_speech(&f.c, SPEECH_REASONING, "Hm", 2);
+    chat_render_delta(&f.out, &f.a, &f.c);
+    expect_part(&f, "\"delta\":{\"reasoning_content\":\"Hm\","
+                    "\"reasoning\":\"Hm\"}");
+    buf_clear(&f.out);
+    chat_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"content\":\"\",\"refusal\":null,"
+                    "\"reasoning_content\":\"Hm\",\"reasoning\":\"Hm\"}");
+    expect_part(&f, "\"completion_tokens_details\":{\"reasoning_tokens\":2}");
+    teardown(&f);
+    setup(&f);
+    f.a.hide_thoughts = true;
+    turn_on_speech(&f.c, SPEECH_REASONING, "Hm", 2);
+    assert_false(parts_have_news(&f.c.parts));
     teardown(&f);
 }
 
@@ -178,11 +204,11 @@ TEST(a_completion_names_what_stopped_it)
     f.c.finish = FINISH_STOP;
     f.c.stop_string = "END";
     completion_render_whole(&f.out, &f.a);
-    expect(&f,
-           HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":"
-                                   "\"t\",\"logprobs\":null,"
-                                   "\"finish_reason\":\"stop\",\"stop_"
-                                   "reason\":\"END\"}]," USAGE "," TIMINGS "}");
+    expect(&f, HEAD("text_completion") "\"choices\":[{\"index\":0,\"text\":"
+                                       "\"t\",\"logprobs\":null,"
+                                       "\"finish_reason\":\"stop\",\"stop_"
+                                       "reason\":\"END\",\"prompt_logprobs\":"
+                                       "null}]," USAGE "," TIMINGS "}");
     f.c.stop_string = NULL;
     f.c.stop_token = 9;
     f.a.return_ids = true;
@@ -193,8 +219,65 @@ TEST(a_completion_names_what_stopped_it)
                                    "\"logprobs\":null,"
                                    "\"finish_reason\":\"stop\",\"stop_reason\":"
                                    "9,\"token_ids\":[7,9],"
-                                   "\"prompt_token_ids\":[1,6]}]," USAGE
+                                   "\"prompt_token_ids\":[1,6],"
+                                   "\"prompt_logprobs\":null}]," USAGE
                                    "," TIMINGS "}");
+    teardown(&f);
+}
+
+TEST(prompt_logprobs_begin_with_null)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    f.a.want_prompt_logprobs = true;
+    chat_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"token_ids\":null}],\"prompt_token_ids\":null,"
+                    "\"prompt_logprobs\":[null],");
+    buf_clear(&f.out);
+    buf_puts(&f.c.prompt_logprobs, "{}");
+    completion_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"prompt_logprobs\":[null,{}]}]");
+    buf_deinit(&f.c.prompt_logprobs);
+    teardown(&f);
+}
+
+TEST(a_reply_that_went_round_says_so)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    setup(&f);
+    f.c.finish = FINISH_LOOP;
+    chat_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"finish_reason\":\"repetition\","
+                    "\"stop_reason\":\"repetition_detected\"");
+    teardown(&f);
+}
+
+TEST(of_several_candidates_the_best_are_told_and_all_are_counted)
+{
+    UNUSED_STATE;
+    struct fixture f;
+    struct choice all[3];
+    setup(&f);
+    for (uint32_t i = 0; i < 3; i++) {
+        all[i] = f.c;
+        all[i].finish = FINISH_LENGTH;
+        parts_text(&all[i].parts, &"abc"[i], 1);
+    }
+    all[0].index = 1;
+    all[1].index = CHOICE_UNTOLD;
+    all[2].index = 0;
+    f.a.choices = all;
+    f.a.n_choices = 3;
+    f.a.n_told = 2;
+    completion_render_whole(&f.out, &f.a);
+    expect_part(&f, "\"choices\":[{\"index\":0,\"text\":\"c\"");
+    expect_part(&f, "{\"index\":1,\"text\":\"a\"");
+    expect_part(&f, "\"completion_tokens\":9");
+    assert_null(strstr(buf_str(&f.out), "\"b\""));
+    for (uint32_t i = 0; i < 3; i++)
+        parts_deinit(&all[i].parts);
     teardown(&f);
 }
 
@@ -202,9 +285,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_of_chat_is_role_delta_finish_usage),
+        cmocka_unit_test(thoughts_have_both_of_their_names_or_are_hidden),
         cmocka_unit_test(a_call_makes_content_null_and_the_reason_tool_calls),
         cmocka_unit_test(a_streamed_call_is_named_once_and_its_arguments_grow),
         cmocka_unit_test(a_completion_names_what_stopped_it),
+        cmocka_unit_test(prompt_logprobs_begin_with_null),
+        cmocka_unit_test(a_reply_that_went_round_says_so),
+        cmocka_unit_test(
+            of_several_candidates_the_best_are_told_and_all_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "api/api_options.h"
+#include "api/turn.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
 #include "model/base/log.h"
@@ -38,8 +39,34 @@ static const struct call calls[] = {
            "\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}"},
     {"/v1/completions", "{\"prompt\":[\"a\",\"b\"],\"temperature\":0,"
                         "\"max_tokens\":2,\"echo\":true,\"stop\":[\"zz\"]}"},
+    {"/v1/completions", "{\"prompt\":\"ab\",\"max_tokens\":2,\"best_of\":2,"
+                        "\"prompt_logprobs\":1,\"bad_words\":[\"the\"],"
+                        "\"logit_bias\":[[\"zz\",-1]],"
+                        "\"allowed_token_ids\":[30,31,32,33,34],"
+                        "\"repetition_detection\":{\"max_pattern_size\":9,"
+                        "\"min_count\":9},\"request_id\":\"x\"}"},
+    {"/v1/embeddings", "{\"input\":[\"a\",\"b c\"]}"},
+    {"/v1/embeddings",
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
+    {"/v1/embeddings", "{\"input\":[[1,20,30]],\"pooling\":\"none\","
+                       "\"router_logits\":true,\"encoding_format\":"
+                       "\"base64\",\"cache_salt\":\"x\"}"},
     {"/completion", "{\"prompt\":[[5,\"a\"],{\"prompt_string\":\"b\"}],"
                     "\"n_probs\":1,\"n_predict\":2}"},
+    {"/v1/responses", "{\"input\":\"Hi\",\"temperature\":0,\"stream\":true,"
+                      "\"max_output_tokens\":2,\"include\":["
+                      "\"message.output_text.logprobs\"],\"tools\":[{\"type\":"
+                      "\"function\",\"name\":\"f\"}]}"},
+    {"/v1/responses/input_tokens",
+     "{\"input\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
+    {"/v1/messages", "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
+                     "\"system\":\"s\",\"temperature\":0,\"max_tokens\":2}"},
+    {"/v1/messages",
+     "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+     "\"text\":\"Hi\"}]}],\"temperature\":0,\"max_tokens\":2,\"stream\":true,"
+     "\"tools\":[{\"name\":\"f\",\"input_schema\":{}}]}"},
+    {"/v1/messages/count_tokens",
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"},
 };
 #define N_CALLS (sizeof calls / sizeof *calls)
 
@@ -51,6 +78,7 @@ static struct {
     struct engine *engine;
     struct loop_wake *wake;
     struct loop_timer *guard, *settle;
+    const char *held_for; /* events wait until this was read */
     struct loop_watch *watch;
     int fd;
     char answer[16384];
@@ -70,7 +98,8 @@ static void too_late(void *user)
 static void on_wake(void *user)
 {
     (void)user;
-    engine_dispatch(f.engine);
+    if (f.held_for == NULL)
+        engine_dispatch(f.engine);
 }
 
 /* The answer is out; the job ends a little later. */
@@ -89,7 +118,7 @@ static void open_fixture(void)
 {
     static const struct engine_options engine = {.max_sequences = 4,
                                                  .max_queue = 8};
-    static const struct api_options api = {0};
+    static const struct api_options api = {.ping_ms = 1};
     const struct model_options model = {.path = "model/demo",
                                         .n_threads = 1,
                                         .max_batch_tokens = 64,
@@ -177,7 +206,9 @@ static void ask(const struct call *c, long fault)
 static bool is_whole(void)
 {
     if (strstr(f.answer, "text/event-stream") != NULL)
-        return strstr(f.answer, "[DONE]") != NULL;
+        return strstr(f.answer, "[DONE]") != NULL ||
+               strstr(f.answer, "event: response.incomplete") != NULL ||
+               strstr(f.answer, "event: message_stop") != NULL;
     return strstr(f.answer, "\"error\"") == NULL;
 }
 
@@ -187,6 +218,11 @@ static size_t count(const char *what)
     for (const char *p = f.answer; (p = strstr(p, what)) != NULL; p++)
         n++;
     return n;
+}
+
+static size_t count_texts(void)
+{
+    return count("\"content\"") + count("\"text\"") + count("\"embedding\"");
 }
 
 TEST(whichever_allocation_fails_the_answer_is_whole_or_none)
@@ -199,15 +235,14 @@ TEST(whichever_allocation_fails_the_answer_is_whole_or_none)
         assert_int_equal(atoi(f.answer + 9), 200);
         assert_true(is_whole());
         const size_t n_lines = count("\"choices\""), n_live = mem_live_count();
-        const size_t n_texts = count("\"content\"") + count("\"text\"");
+        const size_t n_texts = count_texts();
         size_t n_failed = 0;
         for (long nth = 0, calm = 0; calm < 20 && clock_now_ms() < end; nth++) {
             ask(&calls[i], nth);
             int status = f.n_answer > 12 ? atoi(f.answer + 9) : 0;
             if (status == 200 && is_whole()) {
                 assert_int_equal(count("\"choices\""), n_lines);
-                assert_int_equal(count("\"content\"") + count("\"text\""),
-                                 n_texts);
+                assert_int_equal(count_texts(), n_texts);
                 calm++;
             } else {
                 if (status != 0 && status != 200 && status != 500 &&
@@ -223,11 +258,54 @@ TEST(whichever_allocation_fails_the_answer_is_whole_or_none)
     close_fixture();
 }
 
+static void ping(void *user)
+{
+    struct loop_timer **timer = user;
+    if (strstr(f.answer, f.held_for) == NULL) {
+        turn_ping_all(f.api);
+        loop_timer_again(*timer, 1);
+        return;
+    }
+    f.held_for = NULL;
+    on_wake(NULL);
+}
+
+/* The engine is not listened to until the client has been pinged. */
+static void expect_ping(const struct call *c, const char *what)
+{
+    struct loop_timer *timer = loop_after(f.loop, 1, ping, &timer);
+    assert_non_null(timer);
+    f.held_for = what;
+    ask(c, -1);
+    assert_null(f.held_for);
+    assert_true(is_whole());
+    loop_timer_free(timer);
+}
+
+TEST(a_silent_stream_is_pinged_in_its_own_protocol)
+{
+    UNUSED_STATE;
+    static const struct call chat = {
+        CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
+              "\"max_tokens\":2,\"stream\":true}"};
+    static const struct call messages = {
+        "/v1/messages",
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
+        "\"max_tokens\":2,\"stream\":true}"};
+    open_fixture();
+    expect_ping(&chat, "\n: ping\n\n");
+    assert_null(strstr(f.answer, "event: ping"));
+    expect_ping(&messages, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
+    assert_null(strstr(f.answer, "\n: ping"));
+    close_fixture();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             whichever_allocation_fails_the_answer_is_whole_or_none),
+        cmocka_unit_test(a_silent_stream_is_pinged_in_its_own_protocol),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

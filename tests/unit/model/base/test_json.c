@@ -52,6 +52,50 @@ TEST(what_is_not_json_is_told_with_its_place_and_not_quoted)
     assert_int_equal(parse(&v, "\"\xC3\"", &err), -ERR_INVALID);
 }
 
+TEST(a_refusal_names_the_member_it_lies_in)
+{
+    UNUSED_STATE;
+    static const struct {
+        const char *text, *param;
+    } rows[] = {
+        {"{\"a\":1,\"b.c_2\":[[[[[[[[[1]]]]]]]]]}", "b.c_2"},
+        {"{\"a\":{\"x\":1},\"b\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}", "b"},
+        {"{\"a\":{\"x\":1},\"b\":1e999}", "b"},
+        {"{\"a\":1}{\"b\":1}", ""},
+        {"{\"a b\":tru}", ""},
+        {"[[[[[[[[[1]]]]]]]]]", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err err = {0};
+        json_t *v;
+        assert_int_equal(
+            json_parse(&v, rows[i].text, strlen(rows[i].text), 8, 16, &err),
+            -ERR_INVALID);
+        assert_string_equal(err.param, rows[i].param);
+    }
+}
+
+TEST(a_word_has_no_nul_and_a_text_may)
+{
+    UNUSED_STATE;
+    struct err err = {0};
+    json_t *v;
+    const char *s = NULL;
+    size_t n = 0;
+    assert_int_equal(
+        parse(&v, "{\"s\":\"a\\u0000b\",\"n\":null,\"i\":7}", &err), 0);
+    assert_int_equal(json_get_string(v, "s", &s, "m", &err), -ERR_INVALID);
+    assert_string_equal(err.param, "m.s");
+    assert_null(s);
+    assert_int_equal(json_get_text(v, "s", &s, &n, "", &err), 1);
+    assert_int_equal(n, 3);
+    assert_memory_equal(s, "a\0b", 4);
+    assert_int_equal(json_get_text(v, "n", &s, &n, "", &err), 0);
+    assert_int_equal(json_get_text(v, "i", &s, &n, "", &err), -ERR_INVALID);
+    assert_string_equal(err.param, "i");
+    json_decref(v);
+}
+
 TEST(getters_tell_absent_from_wrong)
 {
     UNUSED_STATE;
@@ -166,6 +210,8 @@ int main(void)
         cmocka_unit_test(brackets_inside_strings_do_not_count),
         cmocka_unit_test(
             what_is_not_json_is_told_with_its_place_and_not_quoted),
+        cmocka_unit_test(a_refusal_names_the_member_it_lies_in),
+        cmocka_unit_test(a_word_has_no_nul_and_a_text_may),
         cmocka_unit_test(getters_tell_absent_from_wrong),
         cmocka_unit_test(writing_and_parsing_agree),
         cmocka_unit_test(a_file_is_named_in_its_error),

@@ -59,6 +59,13 @@ TEST(a_layer_is_given_what_the_layers_from_it_on_look_at)
                          (unsigned)i,
                          (unsigned)needed_tokens(&needs[i], &slice),
                          (unsigned)cases[c].needed[i]);
+        /* A row of the last state is as much as one of logits. */
+        struct batch_slice states = slice;
+        states.n_states = slice.n_logits;
+        states.n_logits = slice.n_logits / 2;
+        for (uint32_t i = 0; i <= hp.n_layers; i++)
+            assert_int_equal(needed_tokens(&needs[i], &states),
+                             cases[c].needed[i]);
     }
 }
 

@@ -281,6 +281,34 @@ TEST(running_out_of_memory_is_an_error_and_leaks_nothing)
     grammar_unref(g);
 }
 
+TEST(the_longest_token_is_the_longest_one)
+{
+    UNUSED_STATE;
+    static const char text[] =
+        "{\"name\": \"true\", \"a\": [1, 23, null]} \xc3\xa9 end.";
+    struct mask_vocab *v;
+    assert_int_equal(mask_vocab_new(&v, rig_n_tokens(), rig_token, NULL, NULL),
+                     0);
+    for (size_t at = 0; at <= strlen(text); at++)
+        for (size_t n = 0; n <= strlen(text) - at; n++) {
+            size_t best = 0, length;
+            for (uint32_t id = 0; id < rig_n_tokens(); id++) {
+                size_t m;
+                const char *p = rig_token(NULL, (token_id)id, &m);
+                if (m <= n && m > best && memcmp(p, text + at, m) == 0)
+                    best = m;
+            }
+            token_id id = mask_longest_token(v, text + at, n, &length);
+            assert_int_equal(length, best);
+            assert_int_equal(id == TOKEN_NONE, best == 0);
+            size_t m = 0;
+            if (id != TOKEN_NONE)
+                assert_memory_equal(rig_token(NULL, id, &m), text + at, best);
+            assert_int_equal(m, best);
+        }
+    mask_vocab_free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_mask_allocates_nothing),
         cmocka_unit_test(too_much_ambiguity_leaves_ways_out_and_can_still_end),
         cmocka_unit_test(running_out_of_memory_is_an_error_and_leaks_nothing),
+        cmocka_unit_test(the_longest_token_is_the_longest_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

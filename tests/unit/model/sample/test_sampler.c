@@ -33,20 +33,43 @@ static int by_score(const void *a, const void *b)
     return *x < *y ? -1 : 1;
 }
 
+static void naive_mask(float *l, uint32_t n, const uint32_t *allowed)
+{
+    for (uint32_t i = 0; i < n && allowed != NULL; i++)
+        if ((allowed[i / 32] & 1u << i % 32) == 0)
+            l[i] = -INFINITY;
+}
+
+/* With it the output would end in the word. */
+static bool ends_word(const struct bad_word *w, uint32_t id,
+                      const struct sample_context *c)
+{
+    if (w->ids[w->n - 1] != (token_id)id || w->n > c->n_output + 1)
+        return false;
+    for (uint32_t i = 0; i + 1 < w->n; i++)
+        if (w->ids[i] != c->output[c->n_output - (w->n - 1) + i])
+            return false;
+    return true;
+}
+
 static void naive_adjust(float *l, uint32_t n, const struct sample_context *c)
 {
     const struct sample_params *p = c->params;
-    for (uint32_t i = 0; i < n && c->allowed != NULL; i++)
-        if ((c->allowed[i / 32] & 1u << i % 32) == 0)
-            l[i] = -INFINITY;
+    naive_mask(l, n, c->allowed);
+    naive_mask(l, n, p->allowed);
     for (uint32_t i = 0; i < c->n_banned; i++)
         l[c->banned[i]] = -INFINITY;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t n_out = 0, n_prompt = 0;
+        for (uint32_t j = 0; j < p->n_bad_words; j++)
+            if (ends_word(&p->bad_words[j], i, c))
+                l[i] = -INFINITY;
         for (uint32_t j = 0; j < c->n_output; j++)
-            n_out += c->output[j] == (token_id)i;
+            n_out += c->output[j] == (token_id)i &&
+                     c->n_output - j <= p->penalty_window;
         for (uint32_t j = 0; j < c->n_prompt; j++)
-            n_prompt += c->prompt[j] == (token_id)i;
+            n_prompt += c->prompt[j] == (token_id)i &&
+                        c->n_output + c->n_prompt - j <= p->penalty_window;
         if (n_out + n_prompt > 0)
             l[i] = l[i] < 0 ? l[i] * p->repetition_penalty
                             : l[i] / p->repetition_penalty;
@@ -121,11 +144,30 @@ static void random_case(struct sample_params *p, struct logit_bias *bias,
     p->repetition_penalty = rnd(2) ? 1.0f : rnd_float(0.5f, 2.0f);
     p->presence_penalty = rnd(2) ? 0.0f : rnd_float(-2.0f, 2.0f);
     p->frequency_penalty = rnd(2) ? 0.0f : rnd_float(-2.0f, 2.0f);
+    p->penalty_window = rnd(2) ? SAMPLE_WINDOW_ALL : rnd(60);
     p->n_bias = rnd(3);
     p->bias = bias;
     for (uint32_t i = 0; i < p->n_bias; i++) {
         bias[i].id = (token_id)((rnd(n / 2 + 1) * 2 + i) % n);
         bias[i].bias = rnd_float(-5.0f, 5.0f);
+    }
+}
+
+/* Words of which some are about to be said; none is token 4 alone. */
+static void random_words(struct bad_word *words, token_id (*ids)[4],
+                         uint32_t n_words, const struct sample_context *c,
+                         uint32_t n_vocab)
+{
+    for (uint32_t i = 0; i < n_words; i++) {
+        words[i] = (struct bad_word){ids[i], 1 + rnd(4)};
+        uint32_t n = words[i].n - 1;
+        for (uint32_t j = 0; j < n; j++)
+            ids[i][j] = n <= c->n_output && rnd(2)
+                            ? c->output[c->n_output - n + j]
+                            : (token_id)rnd(n_vocab);
+        ids[i][n] = (token_id)rnd(n_vocab);
+        if (ids[i][n] == 4)
+            ids[i][n] = 3;
     }
 }
 
@@ -148,7 +190,9 @@ TEST(draws_what_the_sampler_that_sorts_draws)
     static float a[MAX_VOCAB], b[MAX_VOCAB];
     static bool keep[MAX_VOCAB];
     static uint32_t allowed[MAX_VOCAB / 32 + 1];
-    token_id prompt[40], output[40], banned[2];
+    static uint32_t listed[MAX_VOCAB / 32 + 1];
+    token_id prompt[40], output[40], banned[2], ids[6][4];
+    struct bad_word words[6];
     uint32_t n_same = 0, n_cases = 1500;
     for (uint32_t t = 0; t < n_cases; t++) {
         uint32_t n = t % 5 == 0 ? MAX_VOCAB - rnd(70) : 5 + rnd(60);
@@ -161,8 +205,10 @@ TEST(draws_what_the_sampler_that_sorts_draws)
             prompt[i] = (token_id)rnd(n);
             output[i] = (token_id)rnd(n);
         }
-        for (uint32_t i = 0; i < MAX_VOCAB / 32 + 1; i++)
+        for (uint32_t i = 0; i < MAX_VOCAB / 32 + 1; i++) {
             allowed[i] = rnd(1u << 16) << 16 | rnd(1u << 16) | 1u << 4;
+            listed[i] = rnd(1u << 16) << 16 | rnd(1u << 16) | 1u << 4;
+        }
         banned[0] = (token_id)rnd(4); /* token 4 is left in any case */
         banned[1] = (token_id)rnd(n);
         struct sample_context c = {
@@ -176,6 +222,10 @@ TEST(draws_what_the_sampler_that_sorts_draws)
             .allowed = t % 3 == 0 ? allowed : NULL,
             .choice = rnd(4),
         };
+        random_words(words, ids, 6, &c, n);
+        p.bad_words = words;
+        p.n_bad_words = t % 2 == 0 ? 6 : 0;
+        p.allowed = t % 7 == 0 ? listed : NULL;
         random_logits(a, n);
         memcpy(b, a, sizeof a);
         struct sampled got;
@@ -255,6 +305,44 @@ TEST(logprobs_are_of_the_raw_logits_with_ties_by_lower_id)
     assert_int_equal(got.n_top, 6);
     assert_float_equal(got.logprob, 2.0f - norm, 1e-5f);
     assert_int_not_equal(sampler_score(s, again, 6, 0, &got, NULL), 0);
+    const uint32_t ranks[6] = {4, 1, 3, 2, 6, 5};
+    for (token_id id = 0; id < 6; id++) {
+        assert_int_equal(sampler_score(s, again, id, 6, &got, NULL), 0);
+        assert_int_equal(got.rank, ranks[id]);
+        assert_int_equal(got.top[got.rank - 1].id, id);
+    }
+    sampler_free(s);
+}
+
+TEST(what_bars_every_token_is_the_requests_fault)
+{
+    UNUSED_STATE;
+    const token_id ids[4] = {0, 1, 2, 3}, said[1] = {3};
+    const struct bad_word words[3] = {{&ids[0], 1}, {&ids[1], 1}, {&ids[2], 1}};
+    const struct bad_word pair = {&ids[2], 2}; /* only after a 2 */
+    const uint32_t last = 8;
+    struct sampler *s;
+    assert_int_equal(sampler_new(&s, 4, NULL), 0);
+    for (unsigned t = 0; t < 4; t++) {
+        struct sample_params p = sample_params_neutral();
+        p.bad_words = t == 3 ? &pair : words;
+        p.n_bad_words = t == 3 ? 1 : 3;
+        p.allowed = t == 0 ? NULL : &last;
+        struct sample_context c = {.params = &p,
+                                   .output = said,
+                                   .n_output = 1,
+                                   .banned = ids + 3,
+                                   .n_banned = t == 2};
+        struct sampled got;
+        struct err err;
+        float l[4] = {1.0f, 2.0f, 3.0f, 0.0f};
+        int rc = sampler_draw(s, l, &c, &got, &err);
+        assert_int_equal(rc, t == 2 ? -ERR_INVALID : 0);
+        assert_true(t == 2 || got.token == 3);
+        float nan[4] = {NAN, -INFINITY, -INFINITY, NAN};
+        rc = sampler_draw(s, nan, &c, &got, &err);
+        assert_int_equal(rc, t == 2 ? -ERR_INVALID : -ERR_INTERNAL);
+    }
     sampler_free(s);
 }
 
@@ -319,6 +407,7 @@ int main(void)
         cmocka_unit_test(frequencies_follow_the_probabilities),
         cmocka_unit_test(logprobs_are_of_the_raw_logits_with_ties_by_lower_id),
         cmocka_unit_test(greedy_takes_the_first_largest),
+        cmocka_unit_test(what_bars_every_token_is_the_requests_fault),
         cmocka_unit_test(logits_that_are_no_distribution_are_an_error),
         cmocka_unit_test(survives_the_failure_of_every_allocation),
     };

@@ -37,6 +37,9 @@ static struct job *random_job(uint32_t number)
     job->params.want_logprob = r >> 26 & 1;
     job->params.n_logprobs = r >> 27 & 1 ? 5 : 0;
     job->want_prompt_logprobs = (r >> 28 & 3) == 0;
+    job->n_prompt_logprobs = (uint32_t)(r >> 33) % 7;
+    if ((r >> 36 & 3) == 0)
+        job->loops = (struct job_loops){1, 6, 2};
     job->min_tokens = r >> 30 & 1 ? 10 : 0;
     job->stop = stops;
     job->n_stop = (r >> 31 & 3) == 0 ? 3 : 0;
@@ -268,7 +271,7 @@ static struct job *echo_job(uint32_t n_prompt, uint32_t max_tokens)
     job->prompt = prompt;
     job->n_prompt = n_prompt;
     job->want_prompt_logprobs = true;
-    job->params.n_logprobs = 3;
+    job->n_prompt_logprobs = 3;
     job->n_stop_ids = 0; /* its reply is chance and must not end early */
     return job;
 }
@@ -299,6 +302,62 @@ TEST(prompt_logprobs_come_in_order_whatever_the_chunks)
         rig_deinit(&rig);
     }
     assert_int_equal(calls[0].heard[0].digest, calls[1].heard[0].digest);
+}
+
+/* The model says again what stood FAKE_LOOP_TOKENS before, most of the time. */
+static struct job *looping_job(uint32_t n_draft, uint32_t min_tokens)
+{
+    struct job *job = rig_counting_job(FAKE_A, 200);
+    token_id *prompt = arena_calloc(job->arena, 8, sizeof *prompt);
+    prompt[0] = FAKE_LOOP;
+    for (uint32_t i = 1; i < 8; i++)
+        prompt[i] = FAKE_A + (token_id)i;
+    job->prompt = prompt;
+    job->n_prompt = 8;
+    job->n_stop_ids = 0;
+    job->n_draft = n_draft;
+    job->min_tokens = min_tokens;
+    job->params.temperature = 0;
+    job->loops = (struct job_loops){FAKE_LOOP_TOKENS, FAKE_LOOP_TOKENS, 2};
+    return job;
+}
+
+TEST(a_reply_that_goes_round_ends_whether_it_is_guessed_or_not)
+{
+    UNUSED_STATE;
+    static struct call calls[3];
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    const struct heard *h = rig_say(&rig, &calls[0], looping_job(0, 0));
+    assert_int_equal(h->finish, FINISH_LOOP);
+    assert_int_equal(h->stop_token, TOKEN_NONE);
+    uint32_t n = h->n_tokens, size = FAKE_LOOP_TOKENS;
+    assert_true(n >= 2 * size && n < 200);
+    for (uint32_t i = n - size; i < n; i++)
+        assert_int_equal(h->tokens[i], h->tokens[i - size]);
+    uint64_t digest = h->digest;
+    h = rig_say(&rig, &calls[1], looping_job(8, 0));
+    assert_int_equal(h->digest, digest);
+    h = rig_say(&rig, &calls[2], looping_job(8, n + 5));
+    assert_true(h->n_tokens >= n + 5);
+    rig_deinit(&rig);
+}
+
+TEST(a_request_that_allows_nothing_hears_that_it_is_wrong)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 20, &roomy);
+    struct job *job = rig_counting_job(FAKE_A, 9);
+    const uint32_t allowed[2] = {1u << FAKE_EOS, 0};
+    job->params.allowed = arena_dup(job->arena, allowed, sizeof allowed);
+    job->min_tokens = 2; /* FAKE_EOS is a stop id */
+    const struct heard *h = rig_say(&rig, &call, job);
+    assert_int_equal(h->end, EVENT_ERROR);
+    assert_int_equal(h->error, ERR_INVALID);
+    rig_wait_idle(&rig);
+    rig_deinit(&rig);
 }
 
 TEST(no_reply_wanted_is_an_immediate_end)
@@ -592,6 +651,9 @@ int main(void)
         cmocka_unit_test(min_tokens_bans_stop_ids_and_ignores_stop_strings),
         cmocka_unit_test(
             text_is_whole_characters_and_special_tokens_are_hidden_unless_kept),
+        cmocka_unit_test(
+            a_reply_that_goes_round_ends_whether_it_is_guessed_or_not),
+        cmocka_unit_test(a_request_that_allows_nothing_hears_that_it_is_wrong),
         cmocka_unit_test(prompt_logprobs_come_in_order_whatever_the_chunks),
         cmocka_unit_test(no_reply_wanted_is_an_immediate_end),
         cmocka_unit_test(logits_of_nan_fail_their_job_alone),

@@ -139,6 +139,8 @@ TEST(an_end_is_what_was_told)
     assert_int_equal(observe_outcome(&e), OUTCOME_STOP);
     e.finish = FINISH_LENGTH;
     assert_int_equal(observe_outcome(&e), OUTCOME_LENGTH);
+    e.finish = FINISH_LOOP;
+    assert_int_equal(observe_outcome(&e), OUTCOME_LOOP);
     e.finish = FINISH_ABORT;
     assert_int_equal(observe_outcome(&e), OUTCOME_ABORT);
     e.kind = EVENT_ERROR;

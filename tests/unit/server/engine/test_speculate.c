@@ -85,6 +85,8 @@ static struct job *job_of(uint32_t i)
         job->params.n_logprobs = chance(i, 17, 4);
     }
     job->want_prompt_logprobs = one_in(12, i, 18);
+    if (one_in(6, i, 40))
+        job->loops = (struct job_loops){1, 9, 2 + chance(i, 41, 3)};
     if (one_in(4, i, 19)) {
         job->params.repetition_penalty = 1.1f;
         job->params.presence_penalty = 0.5f;
@@ -94,6 +96,12 @@ static struct job *job_of(uint32_t i)
     if (one_in(4, i, 21))
         job->n_draft = chance(i, 22, JOB_DRAFT_MAX + 1);
     job->no_prefix = one_in(5, i, 23);
+    if (one_in(4, i, 24)) {
+        job->in_thought = one_in(2, i, 25);
+        job->think_start = FAKE_A;
+        job->think_end = FAKE_A + 1;
+        job->max_thought = chance(i, 26, 20);
+    }
     return job;
 }
 

@@ -113,6 +113,11 @@ static struct job *job_of(uint32_t i)
         job->stop = stop;
         job->n_stop = 3;
     }
+    if (of_case(i, 24, 4) == 0) {
+        job->in_thought = true;
+        job->think_end = FAKE_HEAR;
+        job->max_thought = of_case(i, 25, 40);
+    }
     return job;
 }
 

@@ -23,8 +23,8 @@ static size_t fill(const struct row *r, struct header *h)
 }
 
 static const char *const hosts[] = {"localhost", "[::1]"};
-static const struct header_rules open_rules = {5, NULL, 0};
-static const struct header_rules host_rules = {5, hosts, 2};
+static const struct header_rules open_rules = {5, 1000, NULL, 0};
+static const struct header_rules host_rules = {5, 1000, hosts, 2};
 
 static void check(const struct row *r, const struct header_rules *rules)
 {
@@ -102,6 +102,21 @@ TEST(a_nul_inside_a_name_or_value_is_seen)
     assert_int_equal(headers_check(h, 2, V11, &open_rules, &facts, &why), 0);
 }
 
+TEST(headers_have_a_size_in_all)
+{
+    static char value[1000];
+    struct header h[2] = {{"Host", 4, "x", 1}, {"X", 1, value, 0}};
+    struct header_facts facts;
+    const char *why;
+
+    UNUSED_STATE;
+    memset(value, 'a', sizeof value);
+    h[1].n_value = 1000 - 4 - 1 - 4 - 1 - 4;
+    assert_int_equal(headers_check(h, 2, V11, &open_rules, &facts, &why), 0);
+    h[1].n_value++;
+    assert_int_equal(headers_check(h, 2, V11, &open_rules, &facts, &why), 431);
+}
+
 TEST(versions_hosts_and_counts)
 {
     static const struct row rows[] = {
@@ -156,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(framing_that_could_be_read_in_two_ways_is_refused),
         cmocka_unit_test(a_nul_inside_a_name_or_value_is_seen),
+        cmocka_unit_test(headers_have_a_size_in_all),
         cmocka_unit_test(versions_hosts_and_counts),
         cmocka_unit_test(only_allowed_hosts_are_served),
         cmocka_unit_test(what_we_send_cannot_break_the_framing),

@@ -1,0 +1,72 @@
+/* task.c -- see task.h. */
+#include "api/task.h"
+
+#include "api/api_state.h"
+#include "api/reply.h"
+#include "model/base/alloc.h"
+#include "server/http/http.h"
+
+static void task_work(void *user)
+{
+    struct task *t = user;
+    t->rc = t->work(t);
+}
+
+static void task_done(void *user)
+{
+    struct task *t = user;
+    if (t->rc == 0)
+        reply_json(t->ex, 200, &t->out);
+    else
+        error_reply_as(t->ex, &t->err, 0, t->error_body);
+    t->api->n_tasks--;
+    exchange_release(t->ex);
+    buf_deinit(&t->out);
+    mem_free(t);
+}
+
+void task_start(struct api *api, struct exchange *ex, task_fn *work)
+{
+    task_start_as(api, ex, work, NULL);
+}
+
+void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
+                   error_body_fn *error_body)
+{
+    struct task *t = mem_calloc(1, sizeof *t);
+    struct err err = {0};
+    if (t != NULL) {
+        *t = (struct task){
+            .api = api,
+            .ex = ex,
+            .work = work,
+            .error_body = error_body,
+            .tenant = api_tenant(api, ex),
+        };
+        exchange_hold(ex);
+        if (loop_background(api->loop, task_work, task_done, t) == 0) {
+            api->n_tasks++;
+            return;
+        }
+        exchange_release(ex);
+        mem_free(t);
+    }
+    err_nomem(&err, "the request");
+    error_reply_as(ex, &err, 0, error_body);
+}
+
+int task_body(const struct task *t, json_t **out, struct err *err)
+{
+    size_t n;
+    const char *body = exchange_body(t->ex, &n);
+    char text[64];
+    int rc =
+        json_parse(out, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    if (rc == 0 && !json_is_object(*out)) {
+        rc = err_set(err, ERR_INVALID, "the body must be a JSON object, not %s",
+                     json_describe(*out, text));
+        json_decref(*out);
+        *out = NULL;
+    }
+    return rc;
+}
