@@ -122,11 +122,10 @@ static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
 {
     (void)err_field(err, field,
                     "the prompt has %zu tokens and the reply wants %u more, "
-                    "%zu in all, but the context holds %zu",
+                    "%zu in all, which exceeds the available context size "
+                    "(%zu tokens)",
                     n_prompt, n_reply, n_prompt + n_reply, ctx);
-    if (err != NULL)
-        err->class_ = ERR_CONTEXT;
-    return -ERR_CONTEXT;
+    return err_too_long(err, n_prompt, ctx);
 }
 
 /* How many tokens the reply may have; -ERR_CONTEXT when that cannot be. */
