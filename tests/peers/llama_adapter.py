@@ -2,14 +2,18 @@
 
 Their files stay as they are.  What this changes, and why:
 
-- the server they start is llama_shim.py, on a free port, on a checkpoint with
-  random weights in the place of stories260K;
+- the server they start is llama_shim.py, on a free port; in the place of
+  stories260K stands the demo model, or where long answers are wanted, which it
+  does not give, a checkpoint with random weights (RANDOM);
 - what that model would say cannot be asked of another one, so a regular
   expression that stands for its words (TEXTS) matches anything;
-- where llama-server and OpenAI differ, lfmd does as OpenAI does, and the answer
-  is put in llama-server's words before the test sees it (see_as_llama): the
-  first delta's content is "" and not null, and system_fingerprint is a version
-  without the "b" of a build number.
+- flags that are a request's business in lfmd (--temp, --seed, --n-predict,
+  --reasoning, --verbose) become fields of each request (as_request);
+- where llama-server and OpenAI differ lfmd does as OpenAI does, and the answer
+  is put in llama-server's words before the test sees it (as_llama): the first
+  delta's content is "" and not null, system_fingerprint is a version without
+  the "b" of a build number, a prompt too long is an invalid_request_error with
+  a code; and POST /completions is OpenAI's, theirs is /completion.
 
 Tests that cannot hold here are listed with their reason in llama_skips.txt; one
 that is listed and passes is an error, so the list stays true.
@@ -28,19 +32,51 @@ TEXTS = {
 }
 
 
+RANDOM = {"test_completion.py", "test_ctx_shift.py",
+          "test_chat_completion_stream"}
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
-def see_as_llama(chunk, first):
-    if isinstance(chunk, dict) and "system_fingerprint" in chunk:
-        chunk["system_fingerprint"] = "b" + chunk["system_fingerprint"]
-    for choice in chunk.get("choices", []) if first else []:
+def as_llama(body, first):
+    if not isinstance(body, dict):
+        return body
+    if "system_fingerprint" in body:
+        body["system_fingerprint"] = "b" + body["system_fingerprint"]
+    for choice in body.get("choices", []) if first else []:
         if choice.get("delta", {}).get("content") == "":
             choice["delta"]["content"] = None
-    return chunk
+    error = body.get("error")
+    if isinstance(error, dict) and error.get("code") == "context_length_exceeded":
+        error["type"] = "exceed_context_size_error"
+    return body
+
+
+def as_request(server, path, data):
+    """The path and the body, with what the server was started with."""
+    if path == "/completions":
+        path = "/completion"
+    if not isinstance(data, dict):
+        return path, data
+    given = {}
+    if path.endswith(("/completion", "/completions")):
+        given = {"temperature": server.temperature, "seed": server.seed}
+        length = "n_predict" if path == "/completion" else "max_tokens"
+        limits = {"n_predict", "max_tokens", "max_completion_tokens"}
+        if server.n_predict and not limits & set(data):
+            given[length] = server.n_predict
+            if server.n_predict < 0 and length == "max_tokens":
+                del given[length]
+    if "messages" in data:
+        given["chat_template_kwargs"] = {
+            "enable_thinking": server.reasoning != "off"}
+        if server.debug:
+            given["verbose"] = True
+    return path, {**given, **data}
 
 
 def adapt(utils):
@@ -50,14 +86,20 @@ def adapt(utils):
     def match_regex(regex, text):
         return regex in TEXTS or match(regex, text)
 
-    def make_stream_request(self, *args, **kw):
-        for i, chunk in enumerate(stream(self, *args, **kw)):
-            yield see_as_llama(chunk, i == 0)
+    def make_stream_request(self, method, path, data=None, *args, **kw):
+        path, data = as_request(self, path, data)
+        try:
+            for i, chunk in enumerate(stream(self, method, path, data, *args,
+                                             **kw)):
+                yield as_llama(chunk, i == 0)
+        except utils.ServerError as e:
+            as_llama(e.body, False)
+            raise
 
-    def make_request(self, *args, **kw):
-        result = request(self, *args, **kw)
-        if isinstance(result.body, dict):
-            see_as_llama(result.body, False)
+    def make_request(self, method, path, data=None, *args, **kw):
+        path, data = as_request(self, path, data)
+        result = request(self, method, path, data, *args, **kw)
+        as_llama(result.body, False)
         return result
 
     utils.match_regex = match_regex
@@ -69,9 +111,10 @@ def adapt(utils):
 def read_skips(path):
     skips = {}
     for line in path.read_text().splitlines():
-        name, colon, reason = line.partition(":")
+        name, colon, reason = line.partition(": ")
         if colon and not line.startswith("#"):
-            skips[name.strip()] = reason.strip()
+            strict = not name.startswith("? ")
+            skips[name.removeprefix("? ")] = (reason, strict)
     return skips
 
 
@@ -82,21 +125,38 @@ def pytest_configure(config):
     adapt(utils)
 
 
+@pytest.fixture(autouse=True)
+def model(request):
+    names = {request.path.name, request.node.originalname}
+    which = "LFMD_PEER_RANDOM" if names & RANDOM else "LFMD_PEER_DEMO"
+    os.environ["LFMD_PEER_MODEL"] = os.environ[which]
+
+
 def pytest_collection_modifyitems(items):
-    """A listed file is not run.  A listed test, or one of its cases, is, and
-    must fail."""
+    """A listed file is not run.  A listed test is, and must fail."""
     skips = read_skips(HERE / "llama_skips.txt")
     used = set()
     for item in items:
         file = Path(item.fspath).name
-        for name in (f"{file}::{item.name}", f"{file}::{item.originalname}",
-                     file):
-            if name in skips:
-                mark = pytest.mark.skip if name == file else pytest.mark.xfail
-                kw = {} if name == file else {"strict": True}
-                item.add_marker(mark(reason=skips[name], **kw))
-                used.add(name)
-                break
+        for name in (f"{file}::{item.originalname}", file):
+            if name not in skips:
+                continue
+            reason, strict = skips[name]
+            used.add(name)
+            item.add_marker(pytest.mark.skip(reason=reason) if name == file else
+                            pytest.mark.xfail(reason=reason, strict=strict))
+            break
     unused = set(skips) - used
-    if unused and not os.environ.get("LFMD_PEER_SOME"):
+    if unused:
         raise pytest.UsageError(f"listed, but no such test: {sorted(unused)}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many functions pass in every case."""
+    stats, names = terminalreporter.stats, {}
+    for outcome in ("passed", "xpassed", "failed", "xfailed", "error"):
+        for report in stats.get(outcome, []):
+            name = report.nodeid.partition("[")[0]
+            names.setdefault(name, set()).add(outcome)
+    whole = sum(outcomes == {"passed"} for outcomes in names.values())
+    terminalreporter.write_line(f"{whole} functions pass in every case")

@@ -9,8 +9,8 @@ them to speak to a server is little: this stands in for it.
 - everything else in vllm and torch is an empty object, so a test that really
   needs them fails and is listed.
 
-VLLM_TESTS in vllm_tests.txt are run; a line "- name: reason" is one that cannot
-hold here: it is run too and must fail.
+vllm_tests.txt lists what is run, and with its reason what cannot hold here,
+which is run too and must fail.
 """
 import importlib.abc
 import importlib.machinery
@@ -125,14 +125,15 @@ def get_tokenizer(*_, **__):
 
 
 def read_list():
-    run, fail = set(), {}
+    """{name: None to pass, or (reason, strict) to fail}"""
+    names = {}
     for line in (HERE / "vllm_tests.txt").read_text().splitlines():
-        if line.startswith("- "):
+        if line.startswith(("- ", "? ")):
             name, _, reason = line[2:].partition(": ")
-            fail[name] = reason
+            names[name] = (reason, line[0] == "-")
         elif line and not line.startswith("#"):
-            run.add(line)
-    return run, fail
+            names[line] = None
+    return names
 
 
 def stand_in():
@@ -152,22 +153,20 @@ stand_in()
 
 
 def pytest_collection_modifyitems(items):
-    if os.environ.get("LFMD_PEER_SOME"):
-        return
-    run, fail = read_list()
-    keep, seen = [], set()
+    names, keep, seen = read_list(), [], set()
     for item in items:
-        file = Path(item.fspath).name
-        names = [f"{file}::{item.name}", f"{file}::{item.originalname}"]
-        for name in names:
-            if name in run or name in fail:
-                seen.add(name)
-                keep.append(item)
-                if name in fail:
-                    item.add_marker(pytest.mark.xfail(reason=fail[name],
-                                                      strict=True))
-                break
-    missing = (run | set(fail)) - seen
+        name = f"{Path(item.fspath).name}::{item.originalname}"
+        if name not in names:
+            continue
+        seen.add(name)
+        keep.append(item)
+        if names[name] is not None:
+            reason, strict = names[name]
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=strict))
+    missing = set(names) - seen
     if missing:
         raise pytest.UsageError(f"listed, but no such test: {sorted(missing)}")
     items[:] = keep
+
+
+from llama_adapter import pytest_terminal_summary  # noqa: E402,F401
