@@ -123,13 +123,11 @@ static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
                     size_t ctx, struct err *err)
 {
     (void)err_field(err, field,
-                    "this model's maximum context length is %zu tokens, but "
-                    "the prompt has %zu and the reply wants %u more, "
-                    "%zu in all",
-                    ctx, n_prompt, n_reply, n_prompt + n_reply);
-    if (err != NULL)
-        err->class_ = ERR_CONTEXT;
-    return -ERR_CONTEXT;
+                    "the prompt has %zu tokens and the reply wants %u more, "
+                    "%zu in all, which exceeds the available context size: "
+                    "this model's maximum context length is %zu tokens",
+                    n_prompt, n_reply, n_prompt + n_reply, ctx);
+    return err_too_long(err, n_prompt, ctx);
 }
 
 /* How many tokens the reply may have; -ERR_CONTEXT when that cannot be. */
