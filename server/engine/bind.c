@@ -87,24 +87,37 @@ static bool may_first(const struct binder *b, const struct sequence *seq,
            is_space(b, id);
 }
 
-static int no_way_on(struct err *err)
+/* `m` goes on with nothing that is no stop id: the client's doing, or ours. */
+static int no_way_on(struct binder *b, const struct matcher *m, struct err *err)
 {
+    if (mask_fill(b->masker, m, NULL, 0, b->allowed) > 0)
+        return err_set(err, ERR_INVALID,
+                       "stop_token_ids and the form the answer must have leave "
+                       "together no token that may come next");
     return err_set(err, ERR_INTERNAL,
                    "no token of the vocabulary goes on with what the grammar "
                    "asks");
 }
 
-/* In a call: its grammar, and the marker where it may end. */
+/* In a call: its grammar, and the marker where it may end.  What else ends a
+ * reply may not come: half a call is none. */
 static int draw_call(struct binder *b, const struct sequence *seq,
                      struct sample_context *context, struct err *err)
 {
+    const struct job *job = seq->job;
+    uint32_t n =
+        mask_fill(b->masker, seq->calls, &job->call_end, 1, b->allowed);
+    for (uint32_t i = 0; i < job->n_stop_ids; i++) {
+        const uint32_t id = (uint32_t)job->stop_ids[i];
+        if (id >= b->model->n_vocab || job->stop_ids[i] == job->call_end)
+            continue;
+        n -= b->allowed[id / 32] >> id % 32 & 1;
+        b->allowed[id / 32] &= ~(1u << id % 32);
+    }
     context->allowed = b->allowed;
     if (matcher_must_end(seq->calls))
         context->n_banned = 0; /* ends the call, whatever else it ends */
-    if (mask_fill(b->masker, seq->calls, &seq->job->call_end, 1, b->allowed) >
-        0)
-        return 0;
-    return no_way_on(err);
+    return n > 0 ? 0 : no_way_on(b, seq->calls, err);
 }
 
 /* After it: nothing but an end, which min_tokens cannot put off. */
@@ -179,7 +192,7 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
     if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
                   b->allowed) > 0)
         return 0;
-    return matcher_may_end(seq->matcher) ? 1 : no_way_on(err);
+    return matcher_may_end(seq->matcher) ? 1 : no_way_on(b, seq->matcher, err);
 }
 
 static bool begin_call(struct sequence *seq)

@@ -46,8 +46,9 @@ void binder_deinit(struct binder *b); /* zeroed is fine */
 
 /* Before a draw from `logits`[n_vocab]: sets what is allowed and which ends are
  * banned in `context`, good until the next call.  0, or 1: the reply is
- * complete and nothing is left to say so; -ERR_INTERNAL when no token can go
- * on.  0.5 to 500 us (mask.h), and nothing for a sequence that is not bound. */
+ * complete and nothing is left to say so; -ERR_INVALID when the stop ids are
+ * all that could go on, -ERR_INTERNAL when nothing could.  0.5 to 500 us
+ * (mask.h), and nothing for a sequence that is not bound. */
 int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
               struct sample_context *context, struct err *err);
 

@@ -397,6 +397,55 @@ TEST(an_answer_in_a_form_may_be_a_call_in_another)
     rig_deinit(&rig);
 }
 
+TEST(no_stop_id_cuts_a_call)
+{
+    UNUSED_STATE;
+    static const char form[] = "[a-f]{2,40}";
+    static const token_id stops[3] = {FAKE_EOS, FAKE_A + 1, CALL_END};
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 60; t++) {
+        struct job *job = calling_job(form, t);
+        job->must_call = true;
+        job->think_start = job->think_end = TOKEN_NONE;
+        job->stop_ids = stops;
+        job->n_stop_ids = 2 + t % 2;
+        const struct heard *h = rig_say(&rig, &call, job);
+        const uint32_t end = expect_call(h, 0, form);
+        assert_int_equal(h->finish, FINISH_STOP);
+        assert_int_equal(h->stop_token == CALL_END, t % 2);
+        assert_int_equal(end, h->n_tokens - (t % 2 ? 0 : 1));
+        assert_true(end > 2);
+        for (uint32_t i = 0; i < end; i++)
+            assert_int_not_equal(h->tokens[i], FAKE_A + 1);
+    }
+    rig_deinit(&rig);
+}
+
+TEST(stop_ids_that_leave_no_way_on_are_the_requests_fault)
+{
+    UNUSED_STATE;
+    static const token_id stops[2] = {FAKE_EOS, FAKE_A + 1};
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 2; t++) {
+        struct job *job = t ? calling_job("abc", t) : held_job("abc", t);
+        if (t) {
+            job->must_call = true;
+            job->think_start = job->think_end = TOKEN_NONE;
+        }
+        job->stop_ids = stops;
+        job->n_stop_ids = 2;
+        const struct heard *h = rig_say(&rig, &call, job);
+        assert_int_equal(h->end, EVENT_ERROR);
+        assert_int_equal(h->error, ERR_INVALID);
+        assert_int_equal(h->n_tokens, 1 + t);
+    }
+    rig_deinit(&rig);
+}
+
 /* A vocabulary of single letters: where two or more are forced, all but the
  * last of them are drafted, and the last is drawn from their row. */
 TEST(what_is_forced_is_drafted_and_changes_nothing)
@@ -455,6 +504,8 @@ int main(void)
         cmocka_unit_test(who_must_call_may_think_before_it),
         cmocka_unit_test(who_may_call_is_held_only_while_it_calls),
         cmocka_unit_test(an_answer_in_a_form_may_be_a_call_in_another),
+        cmocka_unit_test(no_stop_id_cuts_a_call),
+        cmocka_unit_test(stop_ids_that_leave_no_way_on_are_the_requests_fault),
         cmocka_unit_test(what_is_forced_is_drafted_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
