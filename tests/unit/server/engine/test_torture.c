@@ -1,6 +1,8 @@
 /* test_torture.c -- everything at once: tenants, priorities, guesses, shared
  * prefixes, choices, slow readers, cancels, deadlines, queue times, too few
- * blocks, and somebody who saves the cache meanwhile.
+ * blocks, and somebody who saves the cache meanwhile; of answers and calls in a
+ * form, thoughts with a limit, loops, words that may not come, prompts whose
+ * states are wanted.
  *
  * Each round is an engine with options of its own and a random string of
  * operations on it; what its cache had remembered, the next one reads.  Every
@@ -11,6 +13,7 @@
  * is how many seconds to go on, LFMD_TORTURE_ROUND the first round. */
 #include "tests/lib/test.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,6 +22,7 @@
 #include "model/base/clock.h"
 #include "model/cache/cache.h"
 #include "model/cache/prefix_file.h"
+#include "model/grammar/regex.h"
 #include "model/sample/rng.h"
 #include "tests/lib/engine_rig.h"
 
@@ -35,6 +39,7 @@ struct sample {
     token_id tokens[MAX_PROMPT + MAX_REPLY]; /* the prompt, then choice 0 */
     uint32_t n_prompt, n_tokens, max_tokens, n_choices;
     bool scored;
+    struct capture_want want;
     struct {
         uint64_t digest;
         token_id tokens[MAX_REPLY];
@@ -43,6 +48,7 @@ struct sample {
 };
 
 static struct sample samples[N_CASES];
+static struct grammar *answers[3], *calls[3];
 static char path[64];
 
 /* ---- chance ----------------------------------------------------------- */
@@ -68,6 +74,28 @@ static bool one_in(struct dice *d, uint32_t n)
 
 /* ---- what is asked ---------------------------------------------------- */
 
+static void make_grammars(void)
+{
+    static const char *const forms[2][3] = {
+        {"[a-w]{2,30}", "(ab|cde--f)+", "abcdefgh[i-k]lmnopq(r|s)*"},
+        {"[a-f]{1,9}", "abcd(ef|gh)ijklmnop[a-c]{0,4}", "a(b|c)*"},
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        const char *answer = forms[0][i], *call = forms[1][i];
+        if (grammar_from_regex(&answers[i], answer, strlen(answer), NULL) ||
+            grammar_from_regex(&calls[i], call, strlen(call), NULL))
+            fail_msg("no grammar");
+    }
+}
+
+static void forget_grammars(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        grammar_unref(answers[i]);
+        grammar_unref(calls[i]);
+    }
+}
+
 /* It begins like an earlier one's prompt and reply, up to any token. */
 static void make_sample(uint32_t i)
 {
@@ -75,6 +103,15 @@ static void make_sample(uint32_t i)
     s->max_tokens = 1 + of_case(i, 1, MAX_REPLY);
     s->n_choices = of_case(i, 2, 5) == 0 ? 1 + of_case(i, 3, RIG_CHOICES) : 1;
     s->scored = of_case(i, 4, 16) == 0;
+    if (of_case(i, 13, 12) == 0) {
+        s->want = (struct capture_want){.last = of_case(i, 14, 2) == 0,
+                                        .mean = of_case(i, 15, 4) == 0,
+                                        .router = of_case(i, 16, 4) == 0,
+                                        .n_states = of_case(i, 17, 3)};
+        s->max_tokens = 0;
+        s->n_choices = 1;
+        s->scored = !capture_wants(&s->want);
+    }
     if (of_case(i, 5, 2) == 0)
         s->tokens[s->n_prompt++] = FAKE_LOOP;
     if (i > 0 && of_case(i, 6, 8) > 0) {
@@ -90,6 +127,58 @@ static void make_sample(uint32_t i)
     if (of_case(i, 12, 40) == 0)
         s->tokens[s->n_prompt - 1] = FAKE_POISON;
     s->n_tokens = s->n_prompt;
+}
+
+/* The answer, calls, or both are held to a form. */
+static void bind(struct job *job, uint32_t i)
+{
+    if (of_case(i, 30, 4) == 0)
+        job->grammar = grammar_ref(answers[of_case(i, 31, 3)]);
+    if (of_case(i, 32, 3) > 0)
+        return;
+    job->call_start = FAKE_A + (token_id)of_case(i, 33, 26);
+    if (of_case(i, 34, 4) == 0)
+        return;
+    job->call_end = FAKE_A + 22;
+    job->call_grammar = grammar_ref(calls[of_case(i, 35, 3)]);
+    job->must_call = job->grammar == NULL && of_case(i, 36, 3) == 0;
+    job->single_block = job->must_call || of_case(i, 37, 3) == 0;
+}
+
+static void think(struct job *job, uint32_t i)
+{
+    job->think_end = FAKE_HEAR;
+    job->in_thought = of_case(i, 26, 2) == 0;
+    if (!job->in_thought)
+        job->think_start = FAKE_A + (token_id)of_case(i, 27, 26);
+    if (of_case(i, 28, 4) > 0)
+        job->max_thought = of_case(i, 25, 40);
+}
+
+/* Tokens and words that may not come, and ends of many kinds. */
+static void restrain(struct job *job, uint32_t i)
+{
+    if (of_case(i, 40, 4) == 0)
+        job->loops =
+            (struct job_loops){of_case(i, 41, 4), 1 + of_case(i, 42, 9), 2};
+    if (of_case(i, 43, 5) == 0) {
+        static const token_id words[2][2] = {{FAKE_A + 1, FAKE_A + 2},
+                                             {FAKE_A + 7}};
+        static const struct bad_word bad[2] = {{words[0], 2}, {words[1], 1}};
+        job->params.bad_words = bad;
+        job->params.n_bad_words = 2;
+    }
+    if (of_case(i, 44, 6) == 0) {
+        static const uint32_t allowed[2] = {0xfff0fff1u, 0x0000ffffu};
+        job->params.allowed = allowed;
+    }
+    if (of_case(i, 45, 5) == 0)
+        job->min_tokens = of_case(i, 46, 30);
+    if (of_case(i, 47, 5) == 0) {
+        static const token_id stops[3] = {FAKE_EOS, FAKE_A + 22, FAKE_A + 2};
+        job->stop_ids = stops;
+        job->n_stop_ids = 3;
+    }
 }
 
 static struct job *job_of(uint32_t i)
@@ -113,11 +202,11 @@ static struct job *job_of(uint32_t i)
         job->stop = stop;
         job->n_stop = 3;
     }
-    if (of_case(i, 24, 4) == 0) {
-        job->in_thought = true;
-        job->think_end = FAKE_HEAR;
-        job->max_thought = of_case(i, 25, 40);
-    }
+    if (of_case(i, 24, 3) == 0)
+        think(job, i);
+    bind(job, i);
+    restrain(job, i);
+    job->want = s->want;
     return job;
 }
 
@@ -280,6 +369,37 @@ static void check_choice(const struct place *p, uint32_t c)
                  round_.dice.round, p->sample, c);
 }
 
+static void check_number(const struct place *p, float number, float wanted)
+{
+    if (fabsf(number - wanted) > 1e-5f)
+        fail_msg("round %u: case %u has another state", round_.dice.round,
+                 p->sample);
+}
+
+/* What was captured is what the tokens say. */
+static void check_captured(const struct place *p)
+{
+    const struct sample *s = &samples[p->sample];
+    const struct capture *c = &p->call.job->captured;
+    const uint32_t n = s->n_prompt, last = n - 1;
+    float sum = 0;
+    for (uint32_t t = 0; t < n; t++) {
+        if (s->want.mean)
+            sum += fake_state(s->tokens, t + 1, FAKE_LAYERS, 0);
+        for (uint32_t i = 0; i < s->want.n_states; i++)
+            check_number(p, c->states[(i * n + t) * FAKE_HIDDEN],
+                         fake_state(s->tokens, t + 1, c->first_state + i, 0));
+        if (s->want.router)
+            check_number(p, c->router[t * FAKE_EXPERTS],
+                         fake_state(s->tokens, t + 1, FAKE_LAYERS + 1, 0));
+    }
+    if (s->want.last)
+        check_number(p, c->last[1],
+                     fake_state(s->tokens, last + 1, FAKE_LAYERS, 1));
+    if (s->want.mean)
+        check_number(p, (float)(c->sum[0] / n), sum / (float)n);
+}
+
 /* Its reply is over, or its engine is. */
 static void leave(struct place *p)
 {
@@ -288,6 +408,9 @@ static void leave(struct place *p)
             assert_int_equal(p->call.heard[c].n_ends, 1);
         check_choice(p, c);
     }
+    if (p->call.heard[0].n_ends > 0 && p->call.heard[0].end == EVENT_FINISH &&
+        p->call.heard[0].finish == FINISH_LENGTH)
+        check_captured(p);
     job_release(p->call.job);
     p->is_taken = false;
 }
@@ -409,6 +532,7 @@ TEST(whatever_happens_a_reply_is_what_it_is_alone)
     uint32_t number = first;
     size_t live = mem_live_count();
     snprintf(path, sizeof path, "/tmp/lfmd-torture-%ld", (long)getpid());
+    make_grammars();
     make_samples();
     uint64_t end =
         clock_now_us() + from_environment("LFMD_TORTURE_S", 3) * 1000000;
@@ -422,6 +546,7 @@ TEST(whatever_happens_a_reply_is_what_it_is_alone)
         close_round(&round_, &preemptions, &hits);
     } while (clock_now_us() < end);
     (void)unlink(path);
+    forget_grammars();
     print_message("%u rounds, %lu preemptions, %lu tokens found\n",
                   number - first, (unsigned long)preemptions,
                   (unsigned long)hits);
