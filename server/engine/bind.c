@@ -1,6 +1,7 @@
 /* bind.c -- see bind.h. */
 #include "server/engine/bind.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "model/base/alloc.h"
@@ -33,13 +34,34 @@ void binder_deinit(struct binder *b)
     *b = (struct binder){0};
 }
 
-/* The token that the model itself would rather say than any other. */
-static token_id likeliest(const struct binder *b, const float *logits)
+/* What the client leaves of a token's score. */
+static float wanted(const struct sample_params *p, token_id id, float score)
+{
+    const uint32_t at = (uint32_t)id;
+    if (p->allowed != NULL && (p->allowed[at / 32] >> at % 32 & 1) == 0)
+        return -INFINITY;
+    for (uint32_t i = 0; i < p->n_bad_words; i++)
+        if (p->bad_words[i].n == 1 && p->bad_words[i].ids[0] == id)
+            return -INFINITY;
+    for (uint32_t i = 0; i < p->n_bias; i++)
+        if (p->bias[i].id == id)
+            score += p->bias[i].bias;
+    return score;
+}
+
+/* The token that the model itself would rather say than any other; TOKEN_NONE
+ * if the client will not have it. */
+static token_id likeliest(const struct binder *b, const struct job *job,
+                          const float *logits)
 {
     uint32_t best = 0;
     for (uint32_t i = 1; i < b->model->n_vocab; i++)
         if (logits[i] > logits[best])
             best = i;
+    const float score = wanted(&job->params, (token_id)best, logits[best]);
+    for (uint32_t i = 0; score < logits[best] && i < b->model->n_vocab; i++)
+        if (i != best && logits[i] > score)
+            return TOKEN_NONE;
     return (token_id)best;
 }
 
@@ -169,7 +191,7 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
         return 0;
     context->allowed = b->allowed;
     if (thinks || seq->bound == BOUND_START || seq->bound == BOUND_ANSWER) {
-        token_id id = likeliest(b, logits);
+        token_id id = likeliest(b, job, logits);
         if (thinks) {
             /* Where it would end in its thought, it closes that instead. */
             context->n_banned = job->n_stop_ids;
@@ -178,7 +200,7 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
                 allow_only(b, context, job->think_end);
             return 0;
         }
-        if (may_first(b, seq, id)) {
+        if (id != TOKEN_NONE && may_first(b, seq, id)) {
             allow_only(b, context, id);
             return 0;
         }

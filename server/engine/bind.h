@@ -12,9 +12,9 @@
  * not; without one, what follows a thought or is none is NO_MORE at once.
  *
  * A model that would rather think or call than answer may (its likeliest token
- * says so), a thought is free but for ending the reply, and the answer is held
- * to the grammar from its first token to its last.  Stop ids are allowed where
- * the grammar may end and nowhere else.
+ * says so, and the request does not bar that), a thought is free but for ending
+ * the reply, and the answer is held to the grammar from its first token to its
+ * last.  Stop ids are allowed where the grammar may end and nowhere else.
  *
  * It draws nothing and tells nothing (emit.h).  Engine thread; all memory is
  * taken by binder_init. */

@@ -191,6 +191,46 @@ TEST(a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather)
     rig_deinit(&rig);
 }
 
+/* As above, but the request will not have that token. */
+TEST(a_beginning_that_is_barred_is_not_forced)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 60; t++) {
+        struct job *job = open_job(t);
+        job->params.temperature = 0;
+        grammar_unref(job->grammar);
+        job->grammar = NULL;
+        job->max_tokens = 1;
+        job->n_stop_ids = 0;
+        token_id first = rig_say(&rig, &call, job)->tokens[0];
+        const struct bad_word bad = {&first, 1};
+        const struct logit_bias bias = {first, -100};
+        uint32_t allowed[2] = {UINT32_MAX, UINT32_MAX};
+        allowed[first / 32] &= ~(1u << first % 32);
+        if (first == FAKE_A + 10)
+            continue;
+        job = open_job(t);
+        job->think_start = first;
+        if (t % 3 == 0)
+            job->params.allowed = allowed;
+        if (t % 3 == 1) {
+            job->params.bad_words = &bad;
+            job->params.n_bad_words = 1;
+        }
+        if (t % 3 == 2) {
+            job->params.bias = &bias;
+            job->params.n_bias = 1;
+        }
+        const struct heard *h = rig_say(&rig, &call, job);
+        for (uint32_t i = 0; i < h->n_tokens; i++)
+            assert_int_equal(h->tokens[i], FAKE_A + 10);
+    }
+    rig_deinit(&rig);
+}
+
 /* Four choices of one job: they are in the engine together, however slowly this
  * thread runs.  `calls`: what they say is a call. */
 static void check_preempted(bool calls)
@@ -498,6 +538,7 @@ int main(void)
         cmocka_unit_test(thoughts_are_free_but_for_their_end),
         cmocka_unit_test(
             a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather),
+        cmocka_unit_test(a_beginning_that_is_barred_is_not_forced),
         cmocka_unit_test(preempted_it_says_the_same),
         cmocka_unit_test(a_vocabulary_that_cannot_go_on_is_an_error),
         cmocka_unit_test(who_must_call_calls_once_and_ends),
