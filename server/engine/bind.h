@@ -14,7 +14,8 @@
  * A model that would rather think or call than answer may (its likeliest token
  * says so, and the request does not bar that), a thought is free but for ending
  * the reply, and the answer is held to the grammar from its first token to its
- * last.  Stop ids are allowed where the grammar may end and nowhere else.
+ * last.  Stop ids are allowed where the grammar may end and nowhere else; in a
+ * call, only the marker that ends it.
  *
  * It draws nothing and tells nothing (emit.h).  Engine thread; all memory is
  * taken by binder_init. */
