@@ -13,7 +13,6 @@
  * is how many seconds to go on, LFMD_TORTURE_ROUND the first round. */
 #include "tests/lib/test.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -369,37 +368,6 @@ static void check_choice(const struct place *p, uint32_t c)
                  round_.dice.round, p->sample, c);
 }
 
-static void check_number(const struct place *p, float number, float wanted)
-{
-    if (fabsf(number - wanted) > 1e-5f)
-        fail_msg("round %u: case %u has another state", round_.dice.round,
-                 p->sample);
-}
-
-/* What was captured is what the tokens say. */
-static void check_captured(const struct place *p)
-{
-    const struct sample *s = &samples[p->sample];
-    const struct capture *c = &p->call.job->captured;
-    const uint32_t n = s->n_prompt, last = n - 1;
-    float sum = 0;
-    for (uint32_t t = 0; t < n; t++) {
-        if (s->want.mean)
-            sum += fake_state(s->tokens, t + 1, FAKE_LAYERS, 0);
-        for (uint32_t i = 0; i < s->want.n_states; i++)
-            check_number(p, c->states[(i * n + t) * FAKE_HIDDEN],
-                         fake_state(s->tokens, t + 1, c->first_state + i, 0));
-        if (s->want.router)
-            check_number(p, c->router[t * FAKE_EXPERTS],
-                         fake_state(s->tokens, t + 1, FAKE_LAYERS + 1, 0));
-    }
-    if (s->want.last)
-        check_number(p, c->last[1],
-                     fake_state(s->tokens, last + 1, FAKE_LAYERS, 1));
-    if (s->want.mean)
-        check_number(p, (float)(c->sum[0] / n), sum / (float)n);
-}
-
 /* Its reply is over, or its engine is. */
 static void leave(struct place *p)
 {
@@ -410,7 +378,7 @@ static void leave(struct place *p)
     }
     if (p->call.heard[0].n_ends > 0 && p->call.heard[0].end == EVENT_FINISH &&
         p->call.heard[0].finish == FINISH_LENGTH)
-        check_captured(p);
+        rig_check_captured(p->call.job);
     job_release(p->call.job);
     p->is_taken = false;
 }
