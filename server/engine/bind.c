@@ -100,6 +100,8 @@ static bool may_first(const struct binder *b, const struct sequence *seq,
 {
     const struct job *job = seq->job;
     bool calls = job->call_start != TOKEN_NONE;
+    if (id == TOKEN_NONE)
+        return false;
     if (calls && id == job->call_start)
         return true;
     if (seq->bound == BOUND_START)
@@ -174,11 +176,32 @@ static bool has_thought_enough(const struct sequence *seq)
            seq->n_thought - n_opening >= job->max_thought;
 }
 
+/* Where it would end in its thought, it closes that instead. */
+static void draw_thought(struct binder *b, const struct job *job,
+                         const float *logits, struct sample_context *context)
+{
+    context->n_banned = job->n_stop_ids;
+    if (ends_reply(job, likeliest(b, job, logits)))
+        allow_only(b, context, job->think_end);
+}
+
+static int draw_answer(struct binder *b, const struct sequence *seq,
+                       struct sample_context *context, struct err *err)
+{
+    const struct job *job = seq->job;
+    context->allowed = b->allowed;
+    if (matcher_must_end(seq->matcher))
+        context->n_banned = 0; /* min_tokens cannot have more */
+    if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
+                  b->allowed) > 0)
+        return 0;
+    return matcher_may_end(seq->matcher) ? 1 : no_way_on(b, seq->matcher, err);
+}
+
 int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
               struct sample_context *context, struct err *err)
 {
     const struct job *job = seq->job;
-    const bool thinks = seq->bound == BOUND_THOUGHT;
     if (has_thought_enough(seq)) {
         allow_only(b, context, job->think_end);
         return 0;
@@ -189,18 +212,13 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
         return draw_end(b, job, context);
     if (!is_held(seq) || seq->bound == BOUND_NO_MORE)
         return 0;
-    context->allowed = b->allowed;
-    if (thinks || seq->bound == BOUND_START || seq->bound == BOUND_ANSWER) {
+    if (seq->bound == BOUND_THOUGHT) {
+        draw_thought(b, job, logits, context);
+        return 0;
+    }
+    if (seq->bound != BOUND_TEXT) {
         token_id id = likeliest(b, job, logits);
-        if (thinks) {
-            /* Where it would end in its thought, it closes that instead. */
-            context->n_banned = job->n_stop_ids;
-            context->allowed = NULL;
-            if (ends_reply(job, id))
-                allow_only(b, context, job->think_end);
-            return 0;
-        }
-        if (id != TOKEN_NONE && may_first(b, seq, id)) {
+        if (may_first(b, seq, id)) {
             allow_only(b, context, id);
             return 0;
         }
@@ -209,12 +227,7 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
         allow_only(b, context, job->call_start);
         return 0;
     }
-    if (matcher_must_end(seq->matcher))
-        context->n_banned = 0; /* min_tokens cannot have more */
-    if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
-                  b->allowed) > 0)
-        return 0;
-    return matcher_may_end(seq->matcher) ? 1 : no_way_on(b, seq->matcher, err);
+    return draw_answer(b, seq, context, err);
 }
 
 static bool begin_call(struct sequence *seq)
