@@ -69,8 +69,11 @@ struct answer {
     bool hide_thoughts;
     bool include_usage; /* streams: "usage" on every chunk, null so far */
     bool continuous_usage;
-    bool timings_per_token;      /* streams: on every chunk */
-    bool tokens_as_ids;          /* logprobs: "token_id:7" for "token" */
+    struct buf prompt_text; /* owned by the turn: what the model read, if the
+                               answer is to tell it */
+    bool verbose;           /* it is */
+    bool timings_per_token; /* streams: on every chunk */
+    bool tokens_as_ids;     /* logprobs: "token_id:7" for "token" */
     uint32_t n_prompt, n_cached; /* usage, over all prompts */
     struct choice *choices;      /* [n_choices], owned by the turn */
     uint32_t n_choices;

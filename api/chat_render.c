@@ -197,5 +197,12 @@ void chat_render_whole(struct buf *out, const struct answer *a)
     answer_prompt_logprobs(&w, a, &a->choices[0]);
     answer_usage(&w, a);
     answer_timings(&w, &a->choices[0]);
+    if (a->verbose) {
+        writer_key(&w, "__verbose");
+        writer_object(&w);
+        writer_key(&w, "prompt");
+        writer_string_n(&w, buf_str(&a->prompt_text), a->prompt_text.len);
+        writer_end_object(&w);
+    }
     writer_end_object(&w);
 }

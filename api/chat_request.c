@@ -294,6 +294,8 @@ static int read_switches(struct chat_request *r, const json_t *body,
                            "", err);
     if (rc >= 0)
         rc = json_get_bool(body, "echo", &r->echo, "", err);
+    if (rc >= 0)
+        rc = json_get_bool(body, "verbose", &r->verbose, "", err);
     return rc < 0 ? rc : read_continuation(r, body, err);
 }
 

@@ -58,6 +58,7 @@ struct chat_request {
     bool continues;             /* the reply goes on where the last message, an
                                    assistant's without calls, ends */
     bool echo;                  /* ... and its content begins with that one's */
+    bool verbose; /* the answer tells the prompt, as llama-server's does */
     bool want_logprobs;
     uint32_t n_top_logprobs; /* 0..20 */
 };

@@ -84,12 +84,11 @@ static int check_length(const struct model *m,
     if (n <= m->ctx_tokens)
         return 0;
     (void)err_field(err, path,
-                    "%s has %zu tokens, but the context holds %u; "
+                    "%s has %zu tokens, which exceeds the available context "
+                    "size: this model's maximum context length is %u tokens; "
                     "truncate_prompt_tokens cuts it",
                     path, n, (unsigned)m->ctx_tokens);
-    if (err != NULL)
-        err->class_ = ERR_CONTEXT;
-    return -ERR_CONTEXT;
+    return err_too_long(err, n, m->ctx_tokens);
 }
 
 /* What is left of n tokens, and where it begins. */

@@ -32,8 +32,20 @@ const struct error_shape *error_shape(enum err_class class_)
     return &shapes[i < sizeof shapes / sizeof *shapes ? i : ERR_INTERNAL];
 }
 
+/* llama-server's clients read how much too long a prompt is from the numbers.
+ */
+static void put_tokens(struct writer *w, const struct err *err)
+{
+    if (err == NULL || err->class_ != ERR_CONTEXT || err->n_ctx == 0)
+        return;
+    writer_key_int(w, "n_prompt_tokens", err->n_tokens);
+    writer_key_int(w, "n_ctx", err->n_ctx);
+}
+
+/* `err` is for what some classes have besides; NULL: nothing. */
 static void write_body(struct buf *out, const char *message, const char *type,
-                       const char *param, const char *code)
+                       const char *param, const char *code,
+                       const struct err *err)
 {
     struct writer w;
     writer_init(&w, out);
@@ -44,6 +56,7 @@ static void write_body(struct buf *out, const char *message, const char *type,
     writer_key_string(&w, "type", type);
     writer_key_string(&w, "param", param);
     writer_key_string(&w, "code", code);
+    put_tokens(&w, err);
     writer_end_object(&w);
     writer_end_object(&w);
 }
@@ -56,7 +69,7 @@ void error_write(struct buf *out, const struct err *err)
     if (err->class_ == ERR_NOT_FOUND && param != NULL &&
         strcmp(param, "model") == 0)
         code = "model_not_found";
-    write_body(out, err->text, shape->type, param, code);
+    write_body(out, err->text, shape->type, param, code, err);
 }
 
 void error_write_status(struct buf *out, int status, const char *text)
@@ -96,7 +109,7 @@ void error_write_status(struct buf *out, int status, const char *text)
     default:
         break;
     }
-    write_body(out, text, type, NULL, code);
+    write_body(out, text, type, NULL, code, NULL);
 }
 
 /* Sends `body`, or a fixed one when memory was short, and frees it. */

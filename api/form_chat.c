@@ -3,6 +3,7 @@
 #include "api/api_state.h"
 #include "api/chat_render.h"
 #include "api/logprob_render.h"
+#include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"
 #include "server/http/sse.h"
@@ -83,6 +84,13 @@ static void say_end(struct turn *t)
 
 static void say_whole(struct turn *t)
 {
+    struct answer *a = &t->answer;
+    a->verbose = t->chat.verbose;
+    if (a->verbose)
+        tokenize_join(&a->prompt_text, t->api->model->tokenizer,
+                      a->choices[0].prompt, a->choices[0].n_prompt);
+    if (!buf_ok(&a->prompt_text))
+        t->out.failed = true;
     chat_render_whole(&t->out, &t->answer);
 }
 

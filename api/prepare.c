@@ -116,17 +116,18 @@ static struct sample_params settle(const struct model *m,
     return p;
 }
 
-/* `field` is the one that would have to shrink. */
+/* `field` is the one that would have to shrink.  The message begins as OpenAI's
+ * does, for litellm and pydantic-ai know by those words that a shorter
+ * conversation, or a model that holds more, would do. */
 static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
                     size_t ctx, struct err *err)
 {
     (void)err_field(err, field,
                     "the prompt has %zu tokens and the reply wants %u more, "
-                    "%zu in all, but the context holds %zu",
+                    "%zu in all, which exceeds the available context size: "
+                    "this model's maximum context length is %zu tokens",
                     n_prompt, n_reply, n_prompt + n_reply, ctx);
-    if (err != NULL)
-        err->class_ = ERR_CONTEXT;
-    return -ERR_CONTEXT;
+    return err_too_long(err, n_prompt, ctx);
 }
 
 /* How many tokens the reply may have; -ERR_CONTEXT when that cannot be. */

@@ -55,6 +55,7 @@ static void turn_free(struct turn *t)
         t->form->free_extra(t);
     mem_free(t->jobs);
     mem_free(t->answer.choices);
+    buf_deinit(&t->answer.prompt_text);
     buf_deinit(&t->out);
     buf_deinit(&t->json);
     list_remove(&t->node);

@@ -42,6 +42,16 @@ int err_field(struct err *err, const char *param, const char *fmt, ...)
     return -ERR_INVALID;
 }
 
+int err_too_long(struct err *err, size_t n_tokens, size_t n_ctx)
+{
+    if (err != NULL) {
+        err->class_ = ERR_CONTEXT;
+        err->n_tokens = (uint32_t)n_tokens;
+        err->n_ctx = (uint32_t)n_ctx;
+    }
+    return -ERR_CONTEXT;
+}
+
 /* Cuts what goes in front, but not below LEAST_CONTEXT, where it and what
  * follows do not fit together: the reason is worth more than the place. */
 static size_t cut_context(struct err *err, size_t n_reason)

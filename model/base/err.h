@@ -13,6 +13,8 @@
 #define LFMD_MODEL_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum err_class {
     ERR_NONE = 0,
@@ -35,11 +37,16 @@ struct err {
     char
         param[64]; /* path of the offending field ("messages[2].role"), or "" */
     char text[640]; /* one sentence, no newline; cut with "..." when longer */
+    uint32_t n_tokens, n_ctx; /* ERR_CONTEXT: a prompt's, and what the context
+                                 holds; 0 is not told */
 };
 
 /* Sets class and text; returns -class, so `return err_set(...)` reads well. */
 int err_set(struct err *err, enum err_class class_, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Makes what err_field said an ERR_CONTEXT of so many tokens. */
+int err_too_long(struct err *err, size_t n_tokens, size_t n_ctx);
 
 /* As err_set with ERR_INVALID, naming the field that is wrong. */
 int err_field(struct err *err, const char *param, const char *fmt, ...)

@@ -1,6 +1,7 @@
 /* bind.c -- see bind.h. */
 #include "server/engine/bind.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "model/base/alloc.h"
@@ -33,13 +34,34 @@ void binder_deinit(struct binder *b)
     *b = (struct binder){0};
 }
 
-/* The token that the model itself would rather say than any other. */
-static token_id likeliest(const struct binder *b, const float *logits)
+/* What the client leaves of a token's score. */
+static float wanted(const struct sample_params *p, token_id id, float score)
+{
+    const uint32_t at = (uint32_t)id;
+    if (p->allowed != NULL && (p->allowed[at / 32] >> at % 32 & 1) == 0)
+        return -INFINITY;
+    for (uint32_t i = 0; i < p->n_bad_words; i++)
+        if (p->bad_words[i].n == 1 && p->bad_words[i].ids[0] == id)
+            return -INFINITY;
+    for (uint32_t i = 0; i < p->n_bias; i++)
+        if (p->bias[i].id == id)
+            score += p->bias[i].bias;
+    return score;
+}
+
+/* The token that the model itself would rather say than any other; TOKEN_NONE
+ * if the client will not have it. */
+static token_id likeliest(const struct binder *b, const struct job *job,
+                          const float *logits)
 {
     uint32_t best = 0;
     for (uint32_t i = 1; i < b->model->n_vocab; i++)
         if (logits[i] > logits[best])
             best = i;
+    const float score = wanted(&job->params, (token_id)best, logits[best]);
+    for (uint32_t i = 0; score < logits[best] && i < b->model->n_vocab; i++)
+        if (i != best && logits[i] > score)
+            return TOKEN_NONE;
     return (token_id)best;
 }
 
@@ -78,6 +100,8 @@ static bool may_first(const struct binder *b, const struct sequence *seq,
 {
     const struct job *job = seq->job;
     bool calls = job->call_start != TOKEN_NONE;
+    if (id == TOKEN_NONE)
+        return false;
     if (calls && id == job->call_start)
         return true;
     if (seq->bound == BOUND_START)
@@ -87,29 +111,37 @@ static bool may_first(const struct binder *b, const struct sequence *seq,
            is_space(b, id);
 }
 
-/* Nothing may come: it is the request's doing if it would without its ends. */
+/* `m` goes on with nothing that is no stop id: the client's doing, or ours. */
 static int no_way_on(struct binder *b, const struct matcher *m, struct err *err)
 {
     if (mask_fill(b->masker, m, NULL, 0, b->allowed) > 0)
-        return err_field(err, "stop_token_ids",
-                         "stop_token_ids: the form the answer must have goes "
-                         "on with no other token");
+        return err_set(err, ERR_INVALID,
+                       "stop_token_ids and the form the answer must have leave "
+                       "together no token that may come next");
     return err_set(err, ERR_INTERNAL,
                    "no token of the vocabulary goes on with what the grammar "
                    "asks");
 }
 
-/* In a call: its grammar, and the marker where it may end. */
+/* In a call: its grammar, and the marker where it may end.  What else ends a
+ * reply may not come: half a call is none. */
 static int draw_call(struct binder *b, const struct sequence *seq,
                      struct sample_context *context, struct err *err)
 {
+    const struct job *job = seq->job;
+    uint32_t n =
+        mask_fill(b->masker, seq->calls, &job->call_end, 1, b->allowed);
+    for (uint32_t i = 0; i < job->n_stop_ids; i++) {
+        const uint32_t id = (uint32_t)job->stop_ids[i];
+        if (id >= b->model->n_vocab || job->stop_ids[i] == job->call_end)
+            continue;
+        n -= b->allowed[id / 32] >> id % 32 & 1;
+        b->allowed[id / 32] &= ~(1u << id % 32);
+    }
     context->allowed = b->allowed;
     if (matcher_must_end(seq->calls))
         context->n_banned = 0; /* ends the call, whatever else it ends */
-    if (mask_fill(b->masker, seq->calls, &seq->job->call_end, 1, b->allowed) >
-        0)
-        return 0;
-    return no_way_on(b, seq->calls, err);
+    return n > 0 ? 0 : no_way_on(b, seq->calls, err);
 }
 
 /* After it: nothing but an end, which min_tokens cannot put off. */
@@ -144,11 +176,32 @@ static bool has_thought_enough(const struct sequence *seq)
            seq->n_thought - n_opening >= job->max_thought;
 }
 
+/* Where it would end in its thought, it closes that instead. */
+static void draw_thought(struct binder *b, const struct job *job,
+                         const float *logits, struct sample_context *context)
+{
+    context->n_banned = job->n_stop_ids;
+    if (ends_reply(job, likeliest(b, job, logits)))
+        allow_only(b, context, job->think_end);
+}
+
+static int draw_answer(struct binder *b, const struct sequence *seq,
+                       struct sample_context *context, struct err *err)
+{
+    const struct job *job = seq->job;
+    context->allowed = b->allowed;
+    if (matcher_must_end(seq->matcher))
+        context->n_banned = 0; /* min_tokens cannot have more */
+    if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
+                  b->allowed) > 0)
+        return 0;
+    return matcher_may_end(seq->matcher) ? 1 : no_way_on(b, seq->matcher, err);
+}
+
 int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
               struct sample_context *context, struct err *err)
 {
     const struct job *job = seq->job;
-    const bool thinks = seq->bound == BOUND_THOUGHT;
     if (has_thought_enough(seq)) {
         allow_only(b, context, job->think_end);
         return 0;
@@ -159,17 +212,12 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
         return draw_end(b, job, context);
     if (!is_held(seq) || seq->bound == BOUND_NO_MORE)
         return 0;
-    context->allowed = b->allowed;
-    if (thinks || seq->bound == BOUND_START || seq->bound == BOUND_ANSWER) {
-        token_id id = likeliest(b, logits);
-        if (thinks) {
-            /* Where it would end in its thought, it closes that instead. */
-            context->n_banned = job->n_stop_ids;
-            context->allowed = NULL;
-            if (ends_reply(job, id))
-                allow_only(b, context, job->think_end);
-            return 0;
-        }
+    if (seq->bound == BOUND_THOUGHT) {
+        draw_thought(b, job, logits, context);
+        return 0;
+    }
+    if (seq->bound != BOUND_TEXT) {
+        token_id id = likeliest(b, job, logits);
         if (may_first(b, seq, id)) {
             allow_only(b, context, id);
             return 0;
@@ -179,12 +227,7 @@ int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
         allow_only(b, context, job->call_start);
         return 0;
     }
-    if (matcher_must_end(seq->matcher))
-        context->n_banned = 0; /* min_tokens cannot have more */
-    if (mask_fill(b->masker, seq->matcher, job->stop_ids, job->n_stop_ids,
-                  b->allowed) > 0)
-        return 0;
-    return matcher_may_end(seq->matcher) ? 1 : no_way_on(b, seq->matcher, err);
+    return draw_answer(b, seq, context, err);
 }
 
 static bool begin_call(struct sequence *seq)

@@ -12,9 +12,10 @@
  * not; without one, what follows a thought or is none is NO_MORE at once.
  *
  * A model that would rather think or call than answer may (its likeliest token
- * says so), a thought is free but for ending the reply, and the answer is held
- * to the grammar from its first token to its last.  Stop ids are allowed where
- * the grammar may end and nowhere else.
+ * says so, and the request does not bar that), a thought is free but for ending
+ * the reply, and the answer is held to the grammar from its first token to its
+ * last.  Stop ids are allowed where the grammar may end and nowhere else; in a
+ * call, only the marker that ends it.
  *
  * It draws nothing and tells nothing (emit.h).  Engine thread; all memory is
  * taken by binder_init. */
@@ -46,9 +47,9 @@ void binder_deinit(struct binder *b); /* zeroed is fine */
 
 /* Before a draw from `logits`[n_vocab]: sets what is allowed and which ends are
  * banned in `context`, good until the next call.  0, or 1: the reply is
- * complete and nothing is left to say so; -ERR_INTERNAL when no token can go
- * on, -ERR_INVALID when only stop ids can.  0.5 to 500 us (mask.h), and nothing
- * for a sequence that is not bound. */
+ * complete and nothing is left to say so; -ERR_INVALID when the stop ids are
+ * all that could go on, -ERR_INTERNAL when nothing could.  0.5 to 500 us
+ * (mask.h), and nothing for a sequence that is not bound. */
 int bind_draw(struct binder *b, const struct sequence *seq, const float *logits,
               struct sample_context *context, struct err *err);
 

@@ -90,16 +90,18 @@ struct job {
     const token_id *prompt; /* [n_prompt] */
     uint32_t n_prompt;      /* at least 1 */
     struct sample_params params;
-    uint32_t n_choices;       /* at least 1; job_new sets 1 */
-    uint32_t max_tokens;      /* per choice.  0 computes the prompt only */
-    uint32_t min_tokens;      /* until so many are drawn stop ids are banned and
-                                 stop strings not looked for */
-    bool ignore_eos;          /* for the record: then prepare leaves the eos ids
-                                 out of stop_ids */
-    const token_id *stop_ids; /* [n_stop_ids], eos among them */
+    uint32_t n_choices;  /* at least 1; job_new sets 1 */
+    uint32_t max_tokens; /* per choice.  0: no reply, the prompt is computed
+                            and what is wanted of it told */
+    uint32_t min_tokens; /* until so many are drawn stop ids are banned and
+                            stop strings not looked for */
+    bool ignore_eos;     /* for the record: then prepare leaves the eos ids
+                            out of stop_ids */
+    const token_id *stop_ids; /* [n_stop_ids], eos among them; none comes in a
+                                 call that is held to a grammar */
     uint32_t n_stop_ids;
     const char *const *stop; /* [n_stop] stop strings, none empty; not looked
-                                for in calls that are held to a grammar */
+                                for in such calls either */
     uint32_t n_stop;
     bool include_stop;       /* the stop string stays in the text */
     struct grammar *grammar; /* a reference of the job's: what every choice

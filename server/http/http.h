@@ -134,7 +134,7 @@ int exchange_reply(struct exchange *ex, int status, const char *content_type,
 int exchange_stream_begin(struct exchange *ex, int status,
                           const char *content_type);
 
-/* Queues a copy.  -ERR_LIMIT when a slow reader let the queue pass the hard
+/* Queues a copy.  -ERR_LIMIT when a slow reader let the queue reach the hard
  * limit, -ERR_UNAVAILABLE when the client is gone, -ERR_NOMEM; after any of
  * these the client is cut, and on_gone follows. */
 int exchange_stream_write(struct exchange *ex, const void *bytes, size_t n);

@@ -36,7 +36,7 @@ struct http_options {
     uint32_t stall_ms;           /* a reader that takes nothing is cut */
 
     size_t stream_soft_bytes; /* queued: the writer should pause */
-    size_t stream_hard_bytes; /* queued: the client is cut */
+    size_t stream_hard_bytes; /* queued before a write: the client is cut */
 
     bool keepalive; /* false: every answer says Connection: close */
 

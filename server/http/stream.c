@@ -10,6 +10,7 @@
 #include "model/base/alloc.h"
 #include "model/base/err.h"
 
+#define MOST_BYTES (SIZE_MAX / 8)
 #define FIRST_BYTES 4096u
 
 void stream_init(struct stream *s, size_t soft, size_t hard)
@@ -34,7 +35,7 @@ static int make_room(struct stream *s, size_t n)
     }
     size_t cap = s->cap > 0 ? s->cap : FIRST_BYTES;
     while (cap - s->len < n)
-        cap *= 2; /* bounded: len + n <= hard */
+        cap *= 2; /* bounded: both are at most MOST_BYTES */
     if (cap == s->cap)
         return 0;
     char *bytes = mem_realloc(s->bytes, cap);
@@ -47,10 +48,10 @@ static int make_room(struct stream *s, size_t n)
 
 int stream_push(struct stream *s, const void *bytes, size_t n, uint64_t now_ms)
 {
-    if (n > s->hard || s->len > s->hard - n)
-        return -ERR_LIMIT;
     if (n == 0)
         return 0;
+    if (s->len >= s->hard || n > MOST_BYTES || s->len > MOST_BYTES)
+        return -ERR_LIMIT;
     if (make_room(s, n) != 0)
         return -ERR_NOMEM;
     if (s->len == 0)

@@ -1,8 +1,10 @@
 /* stream.h -- bytes of an answer that wait for the socket.
  *
- * A queue that grows by doubling up to a hard limit, written by the handler and
- * read by MHD.  Two marks: at `soft` the writer should pause, and is told once
- * when the queue is below it again; beyond `hard` the reader is too slow.
+ * A queue that grows by doubling, written by the handler and read by MHD.  Two
+ * marks: at `soft` the writer should pause, and is told once when the queue is
+ * below it again; at `hard` the reader is too slow.  One write may be of any
+ * size (the last event of a response says all of it once more, and that is not
+ * the reader's fault), so at most `hard` and one write wait.
  * Progress is a time: the last moment at which the queue was empty or read.
  *
  * It does not know connections or who is woken.  Loop thread only. */
@@ -24,7 +26,7 @@ struct stream {
 void stream_init(struct stream *s, size_t soft, size_t hard);
 void stream_deinit(struct stream *s);
 
-/* All or nothing: -ERR_LIMIT beyond hard, -ERR_NOMEM. */
+/* All or nothing: -ERR_LIMIT when `hard` bytes wait already, -ERR_NOMEM. */
 int stream_push(struct stream *s, const void *bytes, size_t n, uint64_t now_ms);
 
 /* Moves up to `max` bytes out; sets `*drained` when this took the queue below

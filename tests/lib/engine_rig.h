@@ -65,6 +65,10 @@ void rig_wait_idle(struct rig *rig);
 /* All of it, and what the first choice said; the job is released. */
 struct heard *rig_say(struct rig *rig, struct call *call, struct job *job);
 
+/* What a job over the model without weights captured is what its prompt says.
+ */
+void rig_check_captured(const struct job *job);
+
 /* A job whose reply counts up from the last prompt token. */
 struct job *rig_counting_job(token_id from, uint32_t max_tokens);
 

@@ -275,6 +275,8 @@ def test_what_is_wrong_is_a_400_that_names_it(demo):
     with pytest.raises(openai.BadRequestError) as e:
         ask(demo.client(), "x " * 5000)
     assert e.value.code == "context_length_exceeded"
+    # The words by which litellm and pydantic-ai know it.
+    assert "this model's maximum context length is 4096 tokens" in str(e.value)
     with pytest.raises(openai.NotFoundError):
         demo.client().models.retrieve("no-such-model")
 
@@ -291,3 +293,26 @@ def test_unknown_fields_and_nulls_are_ignored(demo):
         "stop": None, "seed": None, "tools": None, "made_up": {"a": 1},
         "max_tokens": 4, "stream_options": {"include_usage": True}})
     assert r.status_code == 200
+
+
+def test_the_prompt_is_told_where_asked(demo):
+    body = {"messages": [{"role": "user", "content": "Grüß Gott"}],
+            "max_tokens": 1}
+    r = demo.post("/v1/chat/completions", {**body, "verbose": True}).json()
+    want = demo.post("/apply-template", body).json()["prompt"]
+    assert r["__verbose"]["prompt"] == want and "Grüß Gott" in want
+    assert "__verbose" not in demo.post("/v1/chat/completions", body).json()
+
+
+def test_a_prompt_too_long_says_by_how_much(demo):
+    n_ctx = demo.client().models.list().data[0].max_model_len
+    for path, body in (
+            ("/v1/chat/completions",
+             {"messages": [{"role": "user", "content": "word " * n_ctx}]}),
+            ("/v1/completions", {"prompt": "word " * n_ctx}),
+            ("/v1/embeddings", {"input": "word " * n_ctx})):
+        r = demo.post(path, body)
+        e = r.json()["error"]
+        assert r.status_code == 400 and e["code"] == "context_length_exceeded"
+        assert e["n_prompt_tokens"] > e["n_ctx"] == n_ctx
+        assert "exceeds the available context size" in e["message"]

@@ -126,3 +126,20 @@ def test_tokenize_and_back(oracle):
     assert r["count"] == len(ids)
     assert oracle.post("/detokenize", {"tokens": [10**8]}).status_code == 400
     assert oracle.post("/tokenize", {}).status_code == 400
+
+
+def test_one_event_may_be_large(demo):
+    """The echo of 3,000 tokens with their logprobs is the first chunk: larger
+    than what may wait for a slow reader."""
+    body = {"prompt": "word " * 1500, "max_tokens": 2, "echo": True,
+            "logprobs": 20, "temperature": 0, "ignore_eos": True}
+    whole = demo.post("/v1/completions", body).json()["choices"][0]
+    chunks = list(demo.client().completions.create(
+        model="m", stream=True, prompt=body["prompt"], max_tokens=2, echo=True,
+        logprobs=20, temperature=0, extra_body={"ignore_eos": True}))
+    largest = max(len(c.model_dump_json()) for c in chunks)
+    assert largest > 262144
+    assert "".join(c.choices[0].text for c in chunks if c.choices) == whole["text"]
+    tokens = sum((c.choices[0].logprobs.tokens for c in chunks
+                  if c.choices and c.choices[0].logprobs), [])
+    assert tokens == whole["logprobs"]["tokens"]

@@ -191,6 +191,46 @@ TEST(a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather)
     rig_deinit(&rig);
 }
 
+/* As above, but the request will not have that token. */
+TEST(a_beginning_that_is_barred_is_not_forced)
+{
+    UNUSED_STATE;
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 60; t++) {
+        struct job *job = open_job(t);
+        job->params.temperature = 0;
+        grammar_unref(job->grammar);
+        job->grammar = NULL;
+        job->max_tokens = 1;
+        job->n_stop_ids = 0;
+        token_id first = rig_say(&rig, &call, job)->tokens[0];
+        const struct bad_word bad = {&first, 1};
+        const struct logit_bias bias = {first, -100};
+        uint32_t allowed[2] = {UINT32_MAX, UINT32_MAX};
+        allowed[first / 32] &= ~(1u << first % 32);
+        if (first == FAKE_A + 10)
+            continue;
+        job = open_job(t);
+        job->think_start = first;
+        if (t % 3 == 0)
+            job->params.allowed = allowed;
+        if (t % 3 == 1) {
+            job->params.bad_words = &bad;
+            job->params.n_bad_words = 1;
+        }
+        if (t % 3 == 2) {
+            job->params.bias = &bias;
+            job->params.n_bias = 1;
+        }
+        const struct heard *h = rig_say(&rig, &call, job);
+        for (uint32_t i = 0; i < h->n_tokens; i++)
+            assert_int_equal(h->tokens[i], FAKE_A + 10);
+    }
+    rig_deinit(&rig);
+}
+
 /* Four choices of one job: they are in the engine together, however slowly this
  * thread runs.  `calls`: what they say is a call. */
 static void check_preempted(bool calls)
@@ -243,25 +283,6 @@ TEST(a_vocabulary_that_cannot_go_on_is_an_error)
     assert_int_equal(h->end, EVENT_ERROR);
     assert_int_equal(h->error, ERR_INTERNAL);
     assert_int_equal(h->n_tokens, 2);
-    rig_deinit(&rig);
-}
-
-TEST(ends_in_the_way_of_a_form_are_the_requests_fault)
-{
-    UNUSED_STATE;
-    static const token_id ends[] = {FAKE_EOS, FAKE_A + 2};
-    static struct call call;
-    struct rig rig;
-    rig_init(&rig, 40, &roomy);
-    for (uint32_t n = 1; n <= 2; n++) {
-        struct job *job = held_job("abc", 1);
-        job->stop_ids = ends;
-        job->n_stop_ids = n;
-        const struct heard *h = rig_say(&rig, &call, job);
-        assert_int_equal(h->end, n == 1 ? EVENT_FINISH : EVENT_ERROR);
-        if (n == 2)
-            assert_int_equal(h->error, ERR_INVALID);
-    }
     rig_deinit(&rig);
 }
 
@@ -416,6 +437,55 @@ TEST(an_answer_in_a_form_may_be_a_call_in_another)
     rig_deinit(&rig);
 }
 
+TEST(no_stop_id_cuts_a_call)
+{
+    UNUSED_STATE;
+    static const char form[] = "[a-f]{2,40}";
+    static const token_id stops[3] = {FAKE_EOS, FAKE_A + 1, CALL_END};
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 60; t++) {
+        struct job *job = calling_job(form, t);
+        job->must_call = true;
+        job->think_start = job->think_end = TOKEN_NONE;
+        job->stop_ids = stops;
+        job->n_stop_ids = 2 + t % 2;
+        const struct heard *h = rig_say(&rig, &call, job);
+        const uint32_t end = expect_call(h, 0, form);
+        assert_int_equal(h->finish, FINISH_STOP);
+        assert_int_equal(h->stop_token == CALL_END, t % 2);
+        assert_int_equal(end, h->n_tokens - (t % 2 ? 0 : 1));
+        assert_true(end > 2);
+        for (uint32_t i = 0; i < end; i++)
+            assert_int_not_equal(h->tokens[i], FAKE_A + 1);
+    }
+    rig_deinit(&rig);
+}
+
+TEST(stop_ids_that_leave_no_way_on_are_the_requests_fault)
+{
+    UNUSED_STATE;
+    static const token_id stops[2] = {FAKE_EOS, FAKE_A + 1};
+    static struct call call;
+    struct rig rig;
+    rig_init(&rig, 40, &roomy);
+    for (uint32_t t = 0; t < 2; t++) {
+        struct job *job = t ? calling_job("abc", t) : held_job("abc", t);
+        if (t) {
+            job->must_call = true;
+            job->think_start = job->think_end = TOKEN_NONE;
+        }
+        job->stop_ids = stops;
+        job->n_stop_ids = 2;
+        const struct heard *h = rig_say(&rig, &call, job);
+        assert_int_equal(h->end, EVENT_ERROR);
+        assert_int_equal(h->error, ERR_INVALID);
+        assert_int_equal(h->n_tokens, 1 + t);
+    }
+    rig_deinit(&rig);
+}
+
 /* A vocabulary of single letters: where two or more are forced, all but the
  * last of them are drafted, and the last is drawn from their row. */
 TEST(what_is_forced_is_drafted_and_changes_nothing)
@@ -468,13 +538,15 @@ int main(void)
         cmocka_unit_test(thoughts_are_free_but_for_their_end),
         cmocka_unit_test(
             a_model_begins_with_a_thought_or_a_call_only_if_it_would_rather),
+        cmocka_unit_test(a_beginning_that_is_barred_is_not_forced),
         cmocka_unit_test(preempted_it_says_the_same),
         cmocka_unit_test(a_vocabulary_that_cannot_go_on_is_an_error),
-        cmocka_unit_test(ends_in_the_way_of_a_form_are_the_requests_fault),
         cmocka_unit_test(who_must_call_calls_once_and_ends),
         cmocka_unit_test(who_must_call_may_think_before_it),
         cmocka_unit_test(who_may_call_is_held_only_while_it_calls),
         cmocka_unit_test(an_answer_in_a_form_may_be_a_call_in_another),
+        cmocka_unit_test(no_stop_id_cuts_a_call),
+        cmocka_unit_test(stop_ids_that_leave_no_way_on_are_the_requests_fault),
         cmocka_unit_test(what_is_forced_is_drafted_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,6 @@
  * and no reply, over a model without weights. */
 #include "tests/lib/test.h"
 
-#include <math.h>
-
 #include "model/base/alloc.h"
 #include "model/base/buf.h"
 #include "model/base/metrics.h"
@@ -69,47 +67,6 @@ static struct job *long_job(void)
     return job;
 }
 
-static void check(float got, float want, const char *what)
-{
-    if (!(fabsf(got - want) <= 1e-6f))
-        fail_msg("%s is %.7f, expected %.7f", what, (double)got, (double)want);
-}
-
-static void check_row(const float *row, uint32_t n_floats,
-                      const struct job *job, uint32_t n_tokens, uint32_t state)
-{
-    for (uint32_t i = 0; i < n_floats; i++)
-        check(row[i], fake_state(job->prompt, n_tokens, state, i),
-              "a state's number");
-}
-
-static void check_mean(const struct job *job)
-{
-    for (uint32_t i = 0; i < FAKE_HIDDEN; i++) {
-        double sum = 0;
-        for (uint32_t t = 1; t <= job->n_prompt; t++)
-            sum += (double)fake_state(job->prompt, t, FAKE_LAYERS, i);
-        check((float)(job->captured.sum[i] / job->n_prompt),
-              (float)(sum / job->n_prompt), "a mean's number");
-    }
-}
-
-static void check_captured(const struct job *job)
-{
-    const struct capture *c = &job->captured;
-    if (c->last != NULL)
-        check_row(c->last, FAKE_HIDDEN, job, job->n_prompt, FAKE_LAYERS);
-    if (c->sum != NULL)
-        check_mean(job);
-    for (uint32_t s = 0; s < job->want.n_states; s++)
-        for (uint32_t t = 0; t < job->n_prompt; t++)
-            check_row(c->states + (s * job->n_prompt + t) * FAKE_HIDDEN,
-                      FAKE_HIDDEN, job, t + 1, c->first_state + s);
-    for (uint32_t t = 0; c->router != NULL && t < job->n_prompt; t++)
-        check_row(c->router + t * FAKE_EXPERTS, FAKE_EXPERTS, job, t + 1,
-                  FAKE_LAYERS + 1);
-}
-
 static void check_call(const struct call *call)
 {
     const struct job *job = call->job;
@@ -125,7 +82,7 @@ static void check_call(const struct call *call)
     assert_true((job->captured.router != NULL) == job->want.router);
     if (capture_wants_all(&job->want))
         assert_int_equal(h->n_cached, 0);
-    check_captured(job);
+    rig_check_captured(job);
 }
 
 static void run_crowd(const struct engine_options *options)

@@ -1,6 +1,8 @@
 /* test_torture.c -- everything at once: tenants, priorities, guesses, shared
  * prefixes, choices, slow readers, cancels, deadlines, queue times, too few
- * blocks, and somebody who saves the cache meanwhile.
+ * blocks, and somebody who saves the cache meanwhile; of answers and calls in a
+ * form, thoughts with a limit, loops, words that may not come, prompts whose
+ * states are wanted.
  *
  * Each round is an engine with options of its own and a random string of
  * operations on it; what its cache had remembered, the next one reads.  Every
@@ -19,6 +21,7 @@
 #include "model/base/clock.h"
 #include "model/cache/cache.h"
 #include "model/cache/prefix_file.h"
+#include "model/grammar/regex.h"
 #include "model/sample/rng.h"
 #include "tests/lib/engine_rig.h"
 
@@ -28,6 +31,7 @@
 #define LEAST_BLOCKS 16u /* hold the longest of them */
 #define CROWD 24u
 #define JOBS_A_ROUND 100u
+#define ENOUGH_ROUNDS 50u /* for something to have happened, on any machine */
 #define FINGERPRINT 7u
 
 /* What is asked, and what it hears when it is alone. */
@@ -35,6 +39,7 @@ struct sample {
     token_id tokens[MAX_PROMPT + MAX_REPLY]; /* the prompt, then choice 0 */
     uint32_t n_prompt, n_tokens, max_tokens, n_choices;
     bool scored;
+    struct capture_want want;
     struct {
         uint64_t digest;
         token_id tokens[MAX_REPLY];
@@ -43,6 +48,7 @@ struct sample {
 };
 
 static struct sample samples[N_CASES];
+static struct grammar *answers[3], *calls[3];
 static char path[64];
 
 /* ---- chance ----------------------------------------------------------- */
@@ -68,6 +74,28 @@ static bool one_in(struct dice *d, uint32_t n)
 
 /* ---- what is asked ---------------------------------------------------- */
 
+static void make_grammars(void)
+{
+    static const char *const forms[2][3] = {
+        {"[a-w]{2,30}", "(ab|cde--f)+", "abcdefgh[i-k]lmnopq(r|s)*"},
+        {"[a-f]{1,9}", "abcd(ef|gh)ijklmnop[a-c]{0,4}", "a(b|c)*"},
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        const char *answer = forms[0][i], *call = forms[1][i];
+        if (grammar_from_regex(&answers[i], answer, strlen(answer), NULL) ||
+            grammar_from_regex(&calls[i], call, strlen(call), NULL))
+            fail_msg("no grammar");
+    }
+}
+
+static void forget_grammars(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        grammar_unref(answers[i]);
+        grammar_unref(calls[i]);
+    }
+}
+
 /* It begins like an earlier one's prompt and reply, up to any token. */
 static void make_sample(uint32_t i)
 {
@@ -75,6 +103,15 @@ static void make_sample(uint32_t i)
     s->max_tokens = of_case(i, 26, 12) == 0 ? 0 : 1 + of_case(i, 1, MAX_REPLY);
     s->n_choices = of_case(i, 2, 5) == 0 ? 1 + of_case(i, 3, RIG_CHOICES) : 1;
     s->scored = of_case(i, 4, 16) == 0;
+    if (of_case(i, 13, 12) == 0) {
+        s->want = (struct capture_want){.last = of_case(i, 14, 2) == 0,
+                                        .mean = of_case(i, 15, 4) == 0,
+                                        .router = of_case(i, 16, 4) == 0,
+                                        .n_states = of_case(i, 17, 3)};
+        s->max_tokens = 0;
+        s->n_choices = 1;
+        s->scored = !capture_wants(&s->want);
+    }
     if (of_case(i, 5, 2) == 0)
         s->tokens[s->n_prompt++] = FAKE_LOOP;
     if (i > 0 && of_case(i, 6, 8) > 0) {
@@ -90,6 +127,58 @@ static void make_sample(uint32_t i)
     if (of_case(i, 12, 40) == 0)
         s->tokens[s->n_prompt - 1] = FAKE_POISON;
     s->n_tokens = s->n_prompt;
+}
+
+/* The answer, calls, or both are held to a form. */
+static void bind(struct job *job, uint32_t i)
+{
+    if (of_case(i, 30, 4) == 0)
+        job->grammar = grammar_ref(answers[of_case(i, 31, 3)]);
+    if (of_case(i, 32, 3) > 0)
+        return;
+    job->call_start = FAKE_A + (token_id)of_case(i, 33, 26);
+    if (of_case(i, 34, 4) == 0)
+        return;
+    job->call_end = FAKE_A + 22;
+    job->call_grammar = grammar_ref(calls[of_case(i, 35, 3)]);
+    job->must_call = job->grammar == NULL && of_case(i, 36, 3) == 0;
+    job->single_block = job->must_call || of_case(i, 37, 3) == 0;
+}
+
+static void think(struct job *job, uint32_t i)
+{
+    job->think_end = FAKE_HEAR;
+    job->in_thought = of_case(i, 26, 2) == 0;
+    if (!job->in_thought)
+        job->think_start = FAKE_A + (token_id)of_case(i, 27, 26);
+    if (of_case(i, 28, 4) > 0)
+        job->max_thought = of_case(i, 25, 40);
+}
+
+/* Tokens and words that may not come, and ends of many kinds. */
+static void restrain(struct job *job, uint32_t i)
+{
+    if (of_case(i, 40, 4) == 0)
+        job->loops =
+            (struct job_loops){of_case(i, 41, 4), 1 + of_case(i, 42, 9), 2};
+    if (of_case(i, 43, 5) == 0) {
+        static const token_id words[2][2] = {{FAKE_A + 1, FAKE_A + 2},
+                                             {FAKE_A + 7}};
+        static const struct bad_word bad[2] = {{words[0], 2}, {words[1], 1}};
+        job->params.bad_words = bad;
+        job->params.n_bad_words = 2;
+    }
+    if (of_case(i, 44, 6) == 0) {
+        static const uint32_t allowed[2] = {0xfff0fff1u, 0x0000ffffu};
+        job->params.allowed = allowed;
+    }
+    if (of_case(i, 45, 5) == 0)
+        job->min_tokens = of_case(i, 46, 30);
+    if (of_case(i, 47, 5) == 0) {
+        static const token_id stops[3] = {FAKE_EOS, FAKE_A + 22, FAKE_A + 2};
+        job->stop_ids = stops;
+        job->n_stop_ids = 3;
+    }
 }
 
 static struct job *job_of(uint32_t i)
@@ -113,11 +202,11 @@ static struct job *job_of(uint32_t i)
         job->stop = stop;
         job->n_stop = 3;
     }
-    if (of_case(i, 24, 4) == 0) {
-        job->in_thought = true;
-        job->think_end = FAKE_HEAR;
-        job->max_thought = of_case(i, 25, 40);
-    }
+    if (of_case(i, 24, 3) == 0)
+        think(job, i);
+    bind(job, i);
+    restrain(job, i);
+    job->want = s->want;
     return job;
 }
 
@@ -288,6 +377,9 @@ static void leave(struct place *p)
             assert_int_equal(p->call.heard[c].n_ends, 1);
         check_choice(p, c);
     }
+    if (p->call.heard[0].n_ends > 0 && p->call.heard[0].end == EVENT_FINISH &&
+        p->call.heard[0].finish == FINISH_LENGTH)
+        rig_check_captured(p->call.job);
     job_release(p->call.job);
     p->is_taken = false;
 }
@@ -409,6 +501,7 @@ TEST(whatever_happens_a_reply_is_what_it_is_alone)
     uint32_t number = first;
     size_t live = mem_live_count();
     snprintf(path, sizeof path, "/tmp/lfmd-torture-%ld", (long)getpid());
+    make_grammars();
     make_samples();
     uint64_t end =
         clock_now_us() + from_environment("LFMD_TORTURE_S", 3) * 1000000;
@@ -420,8 +513,10 @@ TEST(whatever_happens_a_reply_is_what_it_is_alone)
         else
             let_all_end(&round_);
         close_round(&round_, &preemptions, &hits);
-    } while (clock_now_us() < end);
+    } while (clock_now_us() < end || (number - first < ENOUGH_ROUNDS &&
+                                      (preemptions == 0 || hits == 0)));
     (void)unlink(path);
+    forget_grammars();
     print_message("%u rounds, %lu preemptions, %lu tokens found\n",
                   number - first, (unsigned long)preemptions,
                   (unsigned long)hits);

@@ -31,19 +31,22 @@ TEST(bytes_come_out_in_the_order_they_went_in)
     assert_int_equal(mem_live_count(), 0);
 }
 
-TEST(beyond_the_hard_limit_nothing_is_taken)
+TEST(at_the_hard_limit_nothing_is_taken)
 {
     struct stream s;
-    char bytes[101] = {0};
+    char bytes[5000] = {0};
+    bool drained;
 
     UNUSED_STATE;
     stream_init(&s, 50, 100);
-    assert_int_equal(stream_push(&s, bytes, 101, 0), -ERR_LIMIT);
-    assert_int_equal(stream_push(&s, bytes, 60, 0), 0);
-    assert_int_equal(stream_push(&s, bytes, 41, 0), -ERR_LIMIT);
-    assert_int_equal(s.len, 60);
-    assert_int_equal(stream_push(&s, bytes, 40, 0), 0);
     assert_int_equal(stream_push(&s, bytes, (size_t)-1, 0), -ERR_LIMIT);
+    assert_int_equal(stream_push(&s, bytes, 99, 0), 0);
+    assert_int_equal(stream_push(&s, bytes, 5000, 0), 0); /* one may pass it */
+    assert_int_equal(stream_push(&s, bytes, 1, 0), -ERR_LIMIT);
+    assert_int_equal(s.len, 5099);
+    assert_int_equal(stream_pull(&s, bytes, 5000, 0, &drained), 5000);
+    assert_int_equal(stream_push(&s, bytes, 1, 0), 0);
+    assert_int_equal(stream_push(&s, bytes, 1, 0), -ERR_LIMIT);
     stream_deinit(&s);
 }
 
@@ -108,7 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_come_out_in_the_order_they_went_in),
-        cmocka_unit_test(beyond_the_hard_limit_nothing_is_taken),
+        cmocka_unit_test(at_the_hard_limit_nothing_is_taken),
         cmocka_unit_test(falling_below_soft_is_told_once),
         cmocka_unit_test(a_stall_is_time_without_progress_while_bytes_wait),
         cmocka_unit_test(short_memory_leaves_the_queue_as_it_was),
