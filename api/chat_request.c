@@ -114,7 +114,16 @@ static int read_named_choice(struct chat_request *r, const json_t *choice,
     return r->tool_name != NULL ? 0 : err_nomem(err, "tool_choice");
 }
 
-/* {"type": "allowed_tools", "allowed_tools": {"mode", "tools": [...]}} */
+static bool holds(const json_t *tools, const json_t *tool)
+{
+    for (size_t i = 0; i < json_array_size(tools); i++)
+        if (json_array_get(tools, i) == tool)
+            return true;
+    return false;
+}
+
+/* {"type": "allowed_tools", "allowed_tools": {"mode", "tools": [...]}}; one
+ * that is named again and again is in the prompt once. */
 static int read_allowed_tools(struct chat_request *r, const json_t *choice,
                               struct err *err)
 {
@@ -148,7 +157,7 @@ static int read_allowed_tools(struct chat_request *r, const json_t *choice,
                            : NULL;
         if (rc == 0 && tool == NULL)
             rc = err_field(err, path, "%s is not in tools", path);
-        if (rc == 0 && json_array_append(kept, tool) != 0)
+        if (rc == 0 && !holds(kept, tool) && json_array_append(kept, tool) != 0)
             rc = err_nomem(err, "tool_choice");
         if (rc != 0) {
             json_decref(kept);
