@@ -17,6 +17,7 @@
 struct walk {
     json_t *messages; /* owned by the caller */
     json_t *open;     /* borrowed: the assistant message that may still grow */
+    struct buf thoughts;   /* owned: its, until something else follows */
     char path[ITEM_BYTES]; /* of the item */
 };
 
@@ -54,6 +55,15 @@ static json_t *open_reply(struct walk *w, struct err *err)
     if (w->open == NULL)
         w->open = add_message(w, "assistant", err);
     return w->open;
+}
+
+/* The thoughts so far become the message's. */
+static int close_thoughts(struct walk *w, struct err *err)
+{
+    if (w->thoughts.len == 0 && buf_ok(&w->thoughts))
+        return 0;
+    json_t *m = open_reply(w, err);
+    return m != NULL ? put_buf(m, THOUGHTS, &w->thoughts, err) : -ERR_NOMEM;
 }
 
 /* What has said its text or its calls does not think again. */
@@ -288,26 +298,19 @@ static int read_reasoning(struct walk *w, const json_t *item, struct err *err)
     static const char *const kinds[] = {"reasoning_text", "text", NULL};
     const json_t *v = json_object_get(item, "content");
     char full[PATH_BYTES];
-    struct buf b = {0};
+    struct buf *b = &w->thoughts;
     if (w->open != NULL && has_spoken(w->open))
         w->open = NULL;
-    const json_t *so_far = json_object_get(w->open, THOUGHTS);
-    if (so_far != NULL) {
-        buf_put(&b, json_string_value(so_far), json_string_length(so_far));
-        buf_putc(&b, '\n');
-    }
-    size_t n = b.len;
-    int rc = 0;
+    if (v == NULL || json_is_null(v))
+        return 0;
+    const size_t before = b->len;
+    if (before > 0)
+        buf_putc(b, '\n');
+    const size_t n = b->len;
     snprintf(full, sizeof full, "%s.content", w->path);
-    if (v != NULL && !json_is_null(v))
-        rc = append_text(&b, v, kinds, full, err);
-    if (rc == 0 && (b.len > n || !buf_ok(&b))) {
-        json_t *m = open_reply(w, err);
-        if (m != NULL)
-            return put_buf(m, THOUGHTS, &b, err);
-        rc = -ERR_NOMEM;
-    }
-    buf_deinit(&b);
+    int rc = append_text(b, v, kinds, full, err);
+    if (b->len == n)
+        b->len = before;
     return rc;
 }
 
@@ -330,9 +333,13 @@ static int read_item(struct walk *w, const json_t *item, struct err *err)
     int rc = json_get_string(item, "type", &type, w->path, err);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strcmp(rows[i].type, type) == 0)
-            return rows[i].read(w, item, err);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(rows[i].type, type) != 0)
+            continue;
+        if (rows[i].read != read_reasoning)
+            rc = close_thoughts(w, err);
+        return rc < 0 ? rc : rows[i].read(w, item, err);
+    }
     snprintf(full, sizeof full, "%s.type", w->path);
     if (strcmp(type, "item_reference") == 0)
         return err_field(err, full,
@@ -367,7 +374,7 @@ static int read_input(struct walk *w, const json_t *input, struct err *err)
         if (rc != 0)
             return rc;
     }
-    return 0;
+    return close_thoughts(w, err);
 }
 
 int responses_input(json_t **out, const json_t *body, struct err *err)
@@ -385,6 +392,7 @@ int responses_input(json_t **out, const json_t *body, struct err *err)
     }
     if (rc == 0)
         rc = read_input(&w, json_object_get(body, "input"), err);
+    buf_deinit(&w.thoughts);
     if (rc != 0)
         json_decref(w.messages);
     else
