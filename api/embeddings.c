@@ -212,8 +212,7 @@ static int make_jobs(struct embed *c)
             return rc;
         in->call = c;
         in->job->tenant = c->tenant;
-        if (in->job->cache_salt == 0)
-            in->job->cache_salt = c->tenant;
+        in->job->cache_salt = tenant_salt(c->tenant, in->job->cache_salt);
         in->job->on_event = on_event;
         in->job->user = in;
         c->n_prompt += in->job->n_prompt;

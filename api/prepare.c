@@ -17,7 +17,7 @@
 #include "server/engine/job.h"
 
 #define REQUEST_BYTES_DEFAULT ((size_t)64 << 20)
-#define SALT_SEED 1u /* so that no salt is an API key (api.c) */
+#define SALT_SEED 1u /* so that no salt is an API key (tenant.c) */
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
 _Static_assert(SAMPLING_DRAFT_MAX == JOB_DRAFT_MAX, "one bound, two rooms");

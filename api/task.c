@@ -3,6 +3,7 @@
 
 #include "api/api_state.h"
 #include "api/reply.h"
+#include "api/tenant.h"
 #include "model/base/alloc.h"
 #include "server/http/http.h"
 
@@ -41,7 +42,7 @@ void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
             .ex = ex,
             .work = work,
             .error_body = error_body,
-            .tenant = api_tenant(api, ex),
+            .tenant = tenant_of(api, ex),
         };
         exchange_hold(ex);
         if (loop_background(api->loop, task_work, task_done, t) == 0) {

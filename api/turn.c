@@ -232,8 +232,7 @@ static int make_jobs(struct turn *t)
             return rc;
         tj->turn = t;
         tj->number = i;
-        if (tj->job->cache_salt == 0)
-            tj->job->cache_salt = t->tenant;
+        tj->job->cache_salt = tenant_salt(t->tenant, tj->job->cache_salt);
         tj->job->tenant = t->tenant;
         tj->job->on_event = on_event;
         tj->job->user = tj;
@@ -387,7 +386,7 @@ void turn_begin(struct api *api, struct exchange *ex,
     t->api = api;
     t->ex = ex;
     t->form = form;
-    t->tenant = api_tenant(api, ex);
+    t->tenant = tenant_of(api, ex);
     const char *name = exchange_header(ex, "X-Request-Id");
     t->named = name != NULL && strcmp(name, exchange_request_id(ex)) == 0;
     t->preparing = true;

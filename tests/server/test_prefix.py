@@ -176,6 +176,7 @@ def test_keys_and_salts_share_nothing(start):
     assert cached("beta") > 100
     assert cached("alpha", cache_salt="pepper") == 0
     assert cached("alpha", cache_salt="pepper") > 100
+    assert cached("beta", cache_salt="pepper") == 0
     assert cached("alpha", cache_salt="alpha") == 0
     assert cached("alpha", cache_prompt=False) == 0
     assert cached("alpha") > 100
