@@ -129,14 +129,19 @@ static int read_best_of(struct completion_request *r, const json_t *body,
 }
 
 /* Where the request is silent the reply has 16 tokens. */
-static int settle_length(struct completion_request *r, struct err *err)
+static void settle_length(struct sampling_fields *f)
 {
-    struct sampling_fields *f = &r->sampling;
     const unsigned given = SAMPLING_MAX_TOKENS | SAMPLING_UNLIMITED;
     if (!(f->has & given))
         f->max_tokens = COMPLETION_MAX_TOKENS_DEFAULT > f->min_tokens
                             ? COMPLETION_MAX_TOKENS_DEFAULT
                             : f->min_tokens;
+}
+
+/* An answer without a token that says nothing of the prompt either. */
+static int refuse_nothing(const struct completion_request *r, struct err *err)
+{
+    const struct sampling_fields *f = &r->sampling;
     if ((f->has & SAMPLING_MAX_TOKENS) && f->max_tokens == 0 && !r->echo &&
         !(f->has & SAMPLING_PROMPT_LOGPROBS))
         return err_field(err, "max_tokens",
@@ -184,10 +189,9 @@ static int read_body(struct completion_request *r, const json_t *body,
         rc = read_best_of(r, body, err);
     if (rc == 0)
         rc = constraint_parse(&r->grammar, body, err);
-    if (rc == 0)
-        rc = settle_length(r, err);
     if (rc < 0)
         return rc;
+    settle_length(f);
     if (r->n_prompts * r->best_of > CHOICES_MAX)
         return err_field(err, r->best_of > f->n ? "best_of" : "n",
                          "%u prompts with %u choices each are more than the "
@@ -220,6 +224,8 @@ int completion_request_parse(struct completion_request *r, const char *body,
         return rc;
     rc = completion_request_read(r, root, n_vocab, arena_limit, err);
     json_decref(root);
+    if (rc == 0 && (rc = refuse_nothing(r, err)) != 0)
+        completion_request_deinit(r);
     return rc;
 }
 

@@ -22,7 +22,7 @@ static int parse(struct turn *t, const char *body, size_t n, size_t limit,
     /* As there, a length beyond the context is cut and not refused. */
     if (!(f->has & SAMPLING_MAX_TOKENS))
         f->max_tokens = t->api->options->default_max_tokens;
-    f->has &= ~(unsigned)SAMPLING_MAX_TOKENS;
+    f->clips_max_tokens = true;
     f->return_token_ids = f->return_token_ids || f->stream;
     return 0;
 }

@@ -132,12 +132,13 @@ static int read_prompt(json_t **out, json_t *v, const struct tokenizer *t,
     return rc;
 }
 
-/* Whether a key of logit_bias is an id; else it is a text. */
+/* A key of logit_bias is an id if all of it is a number, else a text. */
 static json_t *bias_key(const char *key)
 {
-    const size_t n = strlen(key);
-    const bool is_id = n > 0 && strspn(key, "-0123456789") == n;
-    return is_id ? json_integer(strtoll(key, NULL, 10)) : json_string(key);
+    const char *digits = key + (*key == '-');
+    const size_t n = strspn(digits, "0123456789");
+    return n > 0 && digits[n] == '\0' ? json_integer(strtoll(key, NULL, 10))
+                                      : json_string(key);
 }
 
 /* {"Hello": -1} as [["Hello", -1]], which completions take too. */
@@ -220,6 +221,9 @@ static int read_body(struct completion_request *r, json_t *body,
     }
     if (rc == 0)
         rc = completion_request_read(r, plain, n_vocab, arena_limit, err);
+    if (rc == 0)
+        r->warms_cache = (r->sampling.has & SAMPLING_MAX_TOKENS) != 0 &&
+                         r->sampling.max_tokens == 0;
     json_decref(plain);
     return rc;
 }

@@ -134,15 +134,16 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
                          const struct sampling_fields *f, const char *field,
                          size_t n_prompt, uint32_t wanted, struct err *err)
 {
-    size_t ctx = m->ctx_tokens;
-    bool asked = (f->has & SAMPLING_MAX_TOKENS) && !f->clips_max_tokens;
-    uint32_t least = asked ? wanted : 1;
+    const size_t ctx = m->ctx_tokens;
+    const bool given = f->has & SAMPLING_MAX_TOKENS;
+    const bool asked = given && !f->clips_max_tokens;
+    const bool bounded = given || wanted > 0;
+    const uint32_t least = asked || (given && wanted == 0) ? wanted : 1;
     if (n_prompt + least > ctx)
         return too_long(n_prompt < ctx ? "max_tokens" : field, n_prompt, least,
                         ctx, err);
     size_t rest = ctx - n_prompt;
-    *max_tokens =
-        asked || (wanted > 0 && wanted < rest) ? wanted : (uint32_t)rest;
+    *max_tokens = asked || (bounded && wanted < rest) ? wanted : (uint32_t)rest;
     if (f->min_tokens > *max_tokens)
         return err_field(err, "min_tokens",
                          "min_tokens is %u, but the reply "
@@ -446,6 +447,9 @@ int prepare_completion(struct job **out, const struct model *m,
         job->params.n_logprobs = r->n_logprobs;
         if (r->echo && r->want_logprobs)
             want_echo_logprobs(job, r->n_logprobs);
+        /* A prompt nothing is wanted of is not computed: so its state is. */
+        job->want.last =
+            r->warms_cache && job->n_choices == 1 && !job->want_prompt_logprobs;
         if (r->grammar != NULL)
             job->grammar = grammar_ref(r->grammar);
     }
