@@ -277,12 +277,8 @@ const char *prepare_served_name(const struct model *m,
                                                                : m->name;
 }
 
-int prepare_check_model(const struct model *m, const struct api_options *o,
-                        const char *name, struct err *err)
+int prepare_no_model(const char *served, struct err *err)
 {
-    const char *served = prepare_served_name(m, o);
-    if (!o->strict_model_name || name == NULL || strcmp(name, served) == 0)
-        return 0;
     (void)err_field(err, "model",
                     "there is no such model here; the one served "
                     "is %s",
@@ -290,6 +286,15 @@ int prepare_check_model(const struct model *m, const struct api_options *o,
     if (err != NULL)
         err->class_ = ERR_NOT_FOUND;
     return -ERR_NOT_FOUND;
+}
+
+int prepare_check_model(const struct model *m, const struct api_options *o,
+                        const char *name, struct err *err)
+{
+    const char *served = prepare_served_name(m, o);
+    if (!o->strict_model_name || name == NULL || strcmp(name, served) == 0)
+        return 0;
+    return prepare_no_model(served, err);
 }
 
 int prepare_chat_text(struct buf *out, const struct model *m,
@@ -304,6 +309,29 @@ int prepare_chat_text(struct buf *out, const struct model *m,
                        "use /v1/completions");
     return chat_prompt_render(out, t, tokenizer_bos_text(m->tokenizer),
                               tokenizer_eos_text(m->tokenizer), r, err);
+}
+
+/* The rendered text as tokens, which the caller frees. */
+static int encode_chat(token_id **ids, size_t *n, struct buf *text,
+                       const struct model *m, const struct chat_request *r,
+                       struct err *err)
+{
+    int rc = prepare_chat_text(text, m, r, err);
+    /* The template writes BOS itself. */
+    return rc != 0 ? rc
+                   : tokenizer_encode(m->tokenizer, buf_str(text), text->len,
+                                      TOKENIZE_SPECIAL, ids, n, err);
+}
+
+int prepare_chat_count(size_t *n, const struct model *m,
+                       const struct chat_request *r, struct err *err)
+{
+    struct buf text = {0};
+    token_id *ids = NULL;
+    int rc = encode_chat(&ids, n, &text, m, r, err);
+    mem_free(ids);
+    buf_deinit(&text);
+    return rc;
 }
 
 /* The answer proper is bound; thoughts are free, and so are calls. */
@@ -392,11 +420,7 @@ int prepare_chat(struct job **out, struct speech_options *speech,
     token_id *ids = NULL;
     size_t n = 0;
     struct job *job = NULL;
-    int rc = prepare_chat_text(&text, m, r, err);
-    /* The template writes BOS itself. */
-    if (rc == 0)
-        rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
-                              TOKENIZE_SPECIAL, &ids, &n, err);
+    int rc = encode_chat(&ids, &n, &text, m, r, err);
     if (rc == 0)
         rc = make_job(&job, m, o, f, "messages", ids, n, reply_of(f, o), err);
     if (rc == 0) {

@@ -11,7 +11,6 @@
 #include "api/task.h"
 #include "api/tokenize.h"
 #include "api/writer.h"
-#include "model/base/alloc.h"
 #include "model/model.h"
 #include "server/engine/job.h"
 #include "server/http/http.h"
@@ -99,14 +98,13 @@ static void put_job(struct writer *w, const struct api *api,
 static int parse_chat(const struct task *t, struct chat_request *r,
                       struct err *err)
 {
-    const struct model *m = t->api->model;
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    int rc =
-        chat_request_parse(r, body, n, m->hp.n_vocab, TOKENIZE_CHAT_BYTES, err);
+    int rc = chat_request_parse(r, body, n, t->api->model->hp.n_vocab,
+                                TOKENIZE_CHAT_BYTES, err);
     if (rc != 0)
         return rc;
-    rc = prepare_check_model(m, t->api->options, r->model, err);
+    rc = task_own_chat(t, r, err);
     if (rc != 0)
         chat_request_deinit(r);
     return rc;
@@ -173,17 +171,12 @@ void api_render_completion(struct exchange *ex, void *user)
 static int count_chat(struct task *t)
 {
     struct chat_request r;
-    struct buf text = {0};
-    token_id *ids = NULL;
     size_t n = 0;
     int rc = parse_chat(t, &r, &t->err);
     if (rc != 0)
         return rc;
-    rc = prepare_chat_text(&text, t->api->model, &r, &t->err);
+    rc = prepare_chat_count(&n, t->api->model, &r, &t->err);
     chat_request_deinit(&r);
-    if (rc == 0)
-        rc = tokenizer_encode(t->api->model->tokenizer, buf_str(&text),
-                              text.len, TOKENIZE_SPECIAL, &ids, &n, &t->err);
     if (rc == 0) {
         struct writer w;
         writer_init(&w, &t->out);
@@ -192,8 +185,6 @@ static int count_chat(struct task *t)
         writer_key_int(&w, "input_tokens", (int64_t)n);
         writer_end_object(&w);
     }
-    mem_free(ids);
-    buf_deinit(&text);
     return rc;
 }
 

@@ -10,17 +10,14 @@
 #include "model/model.h"
 #include "server/http/http.h"
 
-/* Counts what usage would say, past replies as they were said included. */
 static int count_request(const struct task *t, struct chat_request *r,
                          bool truncates, size_t *n, struct err *err)
 {
     const struct model *m = t->api->model;
-    r->replay = t->api->replay;
-    r->tenant = t->tenant;
-    int rc = prepare_check_model(m, t->api->options, r->model, err);
+    int rc = task_own_chat(t, r, err);
     if (rc == 0 && truncates)
         rc = responses_truncate(r, m, err);
-    return rc == 0 ? responses_count(n, m, r, err) : rc;
+    return rc == 0 ? prepare_chat_count(n, m, r, err) : rc;
 }
 
 static int count(struct task *t)

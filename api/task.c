@@ -2,6 +2,7 @@
 #include "api/task.h"
 
 #include "api/api_state.h"
+#include "api/prepare.h"
 #include "api/reply.h"
 #include "api/tenant.h"
 #include "model/base/alloc.h"
@@ -16,6 +17,8 @@ static void task_work(void *user)
 static void task_done(void *user)
 {
     struct task *t = user;
+    if (t->rc == 0 && !buf_ok(&t->out))
+        t->rc = err_nomem(&t->err, "the answer");
     if (t->rc == 0)
         reply_json(t->ex, 200, &t->out);
     else
@@ -54,6 +57,13 @@ void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
     }
     err_nomem(&err, "the request");
     error_reply_as(ex, &err, 0, error_body);
+}
+
+int task_own_chat(const struct task *t, struct chat_request *r, struct err *err)
+{
+    r->replay = t->api->replay;
+    r->tenant = t->tenant;
+    return prepare_check_model(t->api->model, t->api->options, r->model, err);
 }
 
 int task_body(const struct task *t, json_t **out, struct err *err)

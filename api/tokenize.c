@@ -42,6 +42,8 @@ static int text_of_messages(struct text *x, const struct task *t,
                                 TOKENIZE_CHAT_BYTES, err);
     if (rc != 0)
         return rc;
+    chat.replay = t->api->replay;
+    chat.tenant = t->tenant;
     rc = prepare_chat_text(&x->rendered, t->api->model, &chat, err);
     chat_request_deinit(&chat);
     x->bytes = buf_str(&x->rendered);

@@ -254,7 +254,7 @@ static int check_scores(struct turn *t)
     }
     if (n <= PROMPT_SCORES_MAX)
         return 0;
-    return err_field(&t->err, "prompt",
+    return err_field(&t->err, t->form->is_chat ? "prompt_logprobs" : "prompt",
                      "the logprobs of all prompts are %llu numbers, more than "
                      "the %u that an answer may hold",
                      (unsigned long long)n, PROMPT_SCORES_MAX);
