@@ -6,6 +6,7 @@
 
 #include "api/chat_messages.h"
 #include "api/constraint.h"
+#include "api/request_body.h"
 #include "model/grammar/grammar.h"
 
 #define TOOL_NAME_BYTES_MAX 256u
@@ -306,17 +307,6 @@ static int read_switches(struct chat_request *r, const json_t *body,
     return rc < 0 ? rc : read_continuation(r, body, err);
 }
 
-static int read_model(struct chat_request *r, const json_t *body,
-                      struct err *err)
-{
-    const char *model;
-    int rc = json_get_string(body, "model", &model, "", err);
-    if (rc <= 0)
-        return rc;
-    r->model = arena_strdup(r->arena, model);
-    return r->model != NULL ? 0 : err_nomem(err, "the request");
-}
-
 static int read_messages(struct chat_request *r, const json_t *body,
                          struct err *err)
 {
@@ -334,13 +324,7 @@ static int read_body(struct chat_request *r, const json_t *body,
                      uint32_t n_vocab, struct err *err)
 {
     const struct sampling_rules rules = {n_vocab, 1};
-    char text[64];
-    if (!json_is_object(body))
-        return err_set(err, ERR_INVALID,
-                       "the body must be a JSON object, not "
-                       "%s",
-                       json_describe(body, text));
-    int rc = read_model(r, body, err);
+    int rc = request_body_model(&r->model, body, r->arena, err);
     if (rc == 0)
         rc = read_messages(r, body, err);
     if (rc == 0)
@@ -382,8 +366,7 @@ int chat_request_parse(struct chat_request *r, const char *body, size_t n,
                        uint32_t n_vocab, size_t arena_limit, struct err *err)
 {
     json_t *root;
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     rc = chat_request_read(r, root, n_vocab, arena_limit, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/constraint.h"
+#include "api/request_body.h"
 #include "api/token_fields.h"
 #include "model/base/json.h"
 #include "model/grammar/grammar.h"
@@ -150,29 +151,12 @@ static int refuse_nothing(const struct completion_request *r, struct err *err)
     return 0;
 }
 
-static int read_model(struct completion_request *r, const json_t *body,
-                      struct err *err)
-{
-    const char *model;
-    int rc = json_get_string(body, "model", &model, "", err);
-    if (rc <= 0)
-        return rc;
-    r->model = arena_strdup(r->arena, model);
-    return r->model != NULL ? 0 : err_nomem(err, "the request");
-}
-
 static int read_body(struct completion_request *r, const json_t *body,
                      uint32_t n_vocab, struct err *err)
 {
     const struct sampling_rules rules = {n_vocab, 0};
     struct sampling_fields *f = &r->sampling;
-    char text[64];
-    if (!json_is_object(body))
-        return err_set(err, ERR_INVALID,
-                       "the body must be a JSON object, not "
-                       "%s",
-                       json_describe(body, text));
-    int rc = read_model(r, body, err);
+    int rc = request_body_model(&r->model, body, r->arena, err);
     if (rc == 0)
         rc = completion_prompts_parse(
             &r->prompts, &r->n_prompts, json_object_get(body, "prompt"),
@@ -218,8 +202,7 @@ int completion_request_parse(struct completion_request *r, const char *body,
                              struct err *err)
 {
     json_t *root;
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     rc = completion_request_read(r, root, n_vocab, arena_limit, err);

@@ -56,7 +56,7 @@ int completion_prompts_parse(const struct completion_prompt **out, uint32_t *n,
 int completion_request_parse(struct completion_request *r, const char *body,
                              size_t n, uint32_t n_vocab, size_t arena_limit,
                              struct err *err);
-/* The same of a body that is parsed already, and may be freed afterwards; a
+/* The same of an object that is parsed already, and may be freed afterwards; a
  * reply of no tokens is accepted whatever it is good for. */
 int completion_request_read(struct completion_request *r, const json_t *body,
                             uint32_t n_vocab, size_t arena_limit,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/request_body.h"
 #include "model/base/alloc.h"
 #include "model/text/tokenizer.h"
 
@@ -205,12 +206,7 @@ static int read_body(struct completion_request *r, json_t *body,
                      const struct tokenizer *t, uint32_t n_vocab,
                      size_t arena_limit, struct err *err)
 {
-    char text[64];
     json_t *prompt = NULL, *given = json_object_get(body, "prompt");
-    if (!json_is_object(body))
-        return err_set(err, ERR_INVALID,
-                       "the body must be a JSON object, not %s",
-                       json_describe(body, text));
     json_t *plain = json_copy_object(body);
     int rc = plain != NULL ? rename_fields(plain, body, err)
                            : err_nomem(err, "the request");
@@ -233,8 +229,7 @@ int native_request_parse(struct completion_request *r, const char *body,
                          size_t arena_limit, struct err *err)
 {
     json_t *root;
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     rc = read_body(r, root, t, n_vocab, arena_limit, err);

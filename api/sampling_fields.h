@@ -110,8 +110,4 @@ int sampling_fields_parse(struct sampling_fields *f, const json_t *body,
                           const struct sampling_rules *rules,
                           struct arena *arena, struct err *err);
 
-/* Reads cache_salt, which keeps prefixes apart; untouched when absent. */
-int sampling_cache_salt(const char **out, const json_t *body,
-                        struct arena *arena, struct err *err);
-
 #endif

@@ -4,6 +4,7 @@
 #include "api/api_state.h"
 #include "api/prepare.h"
 #include "api/reply.h"
+#include "api/request_body.h"
 #include "api/tenant.h"
 #include "model/base/alloc.h"
 #include "server/http/http.h"
@@ -70,14 +71,5 @@ int task_body(const struct task *t, json_t **out, struct err *err)
 {
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    char text[64];
-    int rc =
-        json_parse(out, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
-    if (rc == 0 && !json_is_object(*out)) {
-        rc = err_set(err, ERR_INVALID, "the body must be a JSON object, not %s",
-                     json_describe(*out, text));
-        json_decref(*out);
-        *out = NULL;
-    }
-    return rc;
+    return request_body_parse(out, body, n, err);
 }
