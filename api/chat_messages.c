@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define ROLE_BYTES_MAX 64u
-#define CALLS_MAX 128u
 #define PATH_BYTES                                             \
     160 /* "messages[4095].tool_calls[127].function.arguments" \
          */
@@ -221,11 +220,11 @@ static int normalise_calls(json_t *to, const json_t *message, const char *path,
     if (rc <= 0 || json_array_size(calls) == 0)
         return rc < 0 ? rc : 0;
     snprintf(full, sizeof full, "%s.tool_calls", path);
-    if (json_array_size(calls) > CALLS_MAX)
+    if (json_array_size(calls) > CHAT_CALLS_MAX)
         return err_field(err, full,
                          "%s holds %zu calls, more than the %u "
                          "accepted",
-                         full, json_array_size(calls), CALLS_MAX);
+                         full, json_array_size(calls), CHAT_CALLS_MAX);
     json_t *list = json_array();
     rc = put(to, "tool_calls", list, err); /* `to` owns it, even empty */
     for (size_t i = 0; rc == 0 && i < json_array_size(calls); i++) {

@@ -14,6 +14,8 @@
 #include "model/base/json.h"
 
 #define CHAT_MESSAGES_MAX 4096u
+#define CHAT_CALLS_MAX 128u           /* of one message */
+#define CHAT_TOOL_NAME_BYTES_MAX 256u /* of tools, wherever they are named */
 
 /* *out is a new array, at least one message; `messages` is only read. */
 int chat_messages_normalise(json_t **out, const json_t *messages,

@@ -9,8 +9,6 @@
 #include "api/request_body.h"
 #include "model/grammar/grammar.h"
 
-#define TOOL_NAME_BYTES_MAX 256u
-
 /* What the template gets from us and from nobody else. */
 static const char *const reserved_kwargs[] = {
     "messages",      "tools",     "documents", "add_generation_prompt",
@@ -50,10 +48,11 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
     if (rc == 0)
         return err_field(err, full, "%s is missing", full);
     rc = json_get_string(function, "name", &s, full, err);
-    if (rc >= 0 && (rc == 0 || *s == '\0' || strlen(s) > TOOL_NAME_BYTES_MAX)) {
+    if (rc >= 0 &&
+        (rc == 0 || *s == '\0' || strlen(s) > CHAT_TOOL_NAME_BYTES_MAX)) {
         snprintf(full, sizeof full, "%s.function.name", path);
         return err_field(err, full, "%s must have 1 to %u bytes", full,
-                         TOOL_NAME_BYTES_MAX);
+                         CHAT_TOOL_NAME_BYTES_MAX);
     }
     if (rc >= 0)
         rc = json_get_text(function, "description", &s, &n, full, err);

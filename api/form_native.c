@@ -5,10 +5,9 @@
 #include "api/logprob_render.h"
 #include "api/native_render.h"
 #include "api/native_request.h"
+#include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"
-#include "model/text/detok.h"
-#include "model/text/tokenizer.h"
 
 static int parse(struct turn *t, const char *body, size_t n, size_t limit,
                  struct err *err)
@@ -35,30 +34,12 @@ static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
         logprob_render_native(&c->logprobs, t->api->model->tokenizer, e);
 }
 
-/* What the prompt says, as the model reads it. */
-static void prompt_text(const struct turn *t, const struct choice *c,
-                        struct buf *out)
-{
-    const struct tokenizer *tok = t->api->model->tokenizer;
-    struct detok d;
-    detok_init(&d);
-    for (uint32_t i = 0; i <= c->n_prompt; i++) {
-        size_t n = 0;
-        const char *bytes =
-            i < c->n_prompt ? tokenizer_token_bytes(tok, c->prompt[i], &n) : "";
-        char *room = buf_room(out, DETOK_ROOM(n));
-        if (room == NULL)
-            return;
-        buf_added(out, i < c->n_prompt ? detok_push(&d, bytes, n, room)
-                                       : detok_finish(&d, room));
-    }
-}
-
 static void put_end(struct turn *t, const struct choice *c, struct buf *out)
 {
     struct buf prompt = {0};
     const uint32_t per_job = t->jobs[0].job->n_choices;
-    prompt_text(t, c, &prompt);
+    tokenize_join(&prompt, t->api->model->tokenizer, c->prompt, c->n_prompt,
+                  false);
     if (!buf_ok(&prompt))
         out->failed = true;
     native_render_end(out, &t->answer, c, t->jobs[c->index / per_job].job,

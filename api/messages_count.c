@@ -6,7 +6,6 @@
 #include "api/messages_request.h"
 #include "api/prepare.h"
 #include "api/task.h"
-#include "api/tokenize.h"
 #include "api/writer.h"
 #include "model/model.h"
 #include "server/http/http.h"
@@ -17,7 +16,8 @@ static int parse(const struct task *t, struct chat_request *r, struct err *err)
     size_t n;
     const char *body = exchange_body(t->ex, &n);
     int rc = messages_request_parse(r, body, n, m->hp.n_vocab,
-                                    TOKENIZE_CHAT_BYTES, MESSAGES_COUNT, err);
+                                    api_request_bytes(t->api->options),
+                                    MESSAGES_COUNT, err);
     if (rc != 0)
         return rc;
     rc = task_own_chat(t, r, err);

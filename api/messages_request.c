@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/chat_messages.h"
 #include "api/messages_blocks.h"
 #include "api/request_body.h"
 
-#define TOOL_NAME_BYTES_MAX 256u
 #define PATH_BYTES 96
 
 static int put(json_t *obj, const char *key, json_t *value, struct err *err)
@@ -83,11 +83,11 @@ static int read_messages(json_t *chat, const json_t *body, struct err *err)
 static int check_name(const char *name, const char *path, struct err *err)
 {
     char full[PATH_BYTES];
-    if (*name != '\0' && strlen(name) <= TOOL_NAME_BYTES_MAX)
+    if (*name != '\0' && strlen(name) <= CHAT_TOOL_NAME_BYTES_MAX)
         return 0;
     snprintf(full, sizeof full, "%.80s.name", path);
     return err_field(err, full, "%s must have 1 to %u bytes", full,
-                     TOOL_NAME_BYTES_MAX);
+                     CHAT_TOOL_NAME_BYTES_MAX);
 }
 
 /* {"name", "description", "input_schema", "strict"}; `type` is custom. */

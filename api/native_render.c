@@ -42,12 +42,6 @@ void native_render_chunk(struct buf *out, const struct answer *a,
     writer_end_object(&w);
 }
 
-static void key_float(struct writer *w, const char *key, float v)
-{
-    writer_key(w, key);
-    writer_float(w, v);
-}
-
 static void put_settings(struct writer *w, const struct answer *a,
                          const struct job *job)
 {
@@ -56,13 +50,7 @@ static void put_settings(struct writer *w, const struct answer *a,
     writer_object(w);
     writer_key(w, "seed");
     writer_uint(w, p->seed);
-    key_float(w, "temperature", p->temperature);
-    writer_key_int(w, "top_k", p->top_k);
-    key_float(w, "top_p", p->top_p);
-    key_float(w, "min_p", p->min_p);
-    key_float(w, "repeat_penalty", p->repetition_penalty);
-    key_float(w, "presence_penalty", p->presence_penalty);
-    key_float(w, "frequency_penalty", p->frequency_penalty);
+    answer_params(w, p, "repeat_penalty");
     writer_key_int(w, "n_predict", job->max_tokens);
     writer_key_int(w, "max_tokens", job->max_tokens);
     writer_key_bool(w, "ignore_eos", job->ignore_eos);
@@ -78,7 +66,7 @@ static void put_settings(struct writer *w, const struct answer *a,
     for (uint32_t i = 0; i < p->n_bias; i++) {
         writer_object(w);
         writer_key_int(w, "token", p->bias[i].id);
-        key_float(w, "bias", p->bias[i].bias);
+        writer_key_float(w, "bias", p->bias[i].bias);
         writer_end_object(w);
     }
     writer_end_array(w);

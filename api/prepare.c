@@ -16,7 +16,6 @@
 #include "model/model.h"
 #include "server/engine/job.h"
 
-#define REQUEST_BYTES_DEFAULT ((size_t)64 << 20)
 #define SALT_SEED 1u /* so that no salt is an API key (tenant.c) */
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
@@ -233,8 +232,7 @@ static int make_job(struct job **out, const struct model *m,
     int rc = check_context(&max_tokens, m, f, field, n_prompt, wanted, err);
     if (rc != 0)
         return rc;
-    struct job *job = job_new(o->request_bytes != 0 ? o->request_bytes
-                                                    : REQUEST_BYTES_DEFAULT);
+    struct job *job = job_new(api_request_bytes(o));
     if (job == NULL)
         return err_nomem(err, "the request");
     job->prompt = arena_dup(job->arena, prompt, n_prompt * sizeof *prompt);

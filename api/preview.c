@@ -5,6 +5,7 @@
  * A preview goes the way of the request itself (prepare.h), so its tokens and
  * numbers are those that would run, and whatever would be refused is refused
  * here in the same words.  Counting alone asks for no room in the context. */
+#include "api/answer_render.h"
 #include "api/api_state.h"
 #include "api/ids.h"
 #include "api/prepare.h"
@@ -14,12 +15,6 @@
 #include "model/model.h"
 #include "server/engine/job.h"
 #include "server/http/http.h"
-
-static void put_float(struct writer *w, const char *key, float v)
-{
-    writer_key(w, key);
-    writer_float(w, v);
-}
 
 static void put_ids(struct writer *w, const char *key, const token_id *ids,
                     uint32_t n)
@@ -39,13 +34,7 @@ static void put_sampling(struct writer *w, const struct job *job,
     writer_key(w, "sampling_params");
     writer_object(w);
     writer_key_int(w, "n", job->n_choices);
-    put_float(w, "temperature", p->temperature);
-    put_float(w, "top_p", p->top_p);
-    writer_key_int(w, "top_k", p->top_k);
-    put_float(w, "min_p", p->min_p);
-    put_float(w, "repetition_penalty", p->repetition_penalty);
-    put_float(w, "presence_penalty", p->presence_penalty);
-    put_float(w, "frequency_penalty", p->frequency_penalty);
+    answer_params(w, p, "repetition_penalty");
     if (f->has & SAMPLING_SEED)
         writer_key_int(w, "seed", (int64_t)p->seed);
     else
@@ -76,7 +65,8 @@ static void put_job(struct writer *w, const struct api *api,
     char id[IDS_BYTES];
     struct buf text = {0};
     ids_new(id, id_prefix);
-    tokenize_join(&text, api->model->tokenizer, job->prompt, job->n_prompt);
+    tokenize_join(&text, api->model->tokenizer, job->prompt, job->n_prompt,
+                  false);
     writer_object(w);
     writer_key_string(w, "request_id", id);
     writer_key_string(w, "model",
@@ -101,7 +91,7 @@ static int parse_chat(const struct task *t, struct chat_request *r,
     size_t n;
     const char *body = exchange_body(t->ex, &n);
     int rc = chat_request_parse(r, body, n, t->api->model->hp.n_vocab,
-                                TOKENIZE_CHAT_BYTES, err);
+                                api_request_bytes(t->api->options), err);
     if (rc != 0)
         return rc;
     rc = task_own_chat(t, r, err);
@@ -143,8 +133,9 @@ static int render_completion(struct task *t)
     struct writer w;
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    int rc = completion_request_parse(&r, body, n, m->hp.n_vocab,
-                                      TOKENIZE_CHAT_BYTES, &t->err);
+    int rc =
+        completion_request_parse(&r, body, n, m->hp.n_vocab,
+                                 api_request_bytes(t->api->options), &t->err);
     if (rc != 0)
         return rc;
     rc = prepare_check_model(m, t->api->options, r.model, &t->err);

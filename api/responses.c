@@ -5,7 +5,6 @@
 #include "api/responses_fit.h"
 #include "api/responses_request.h"
 #include "api/task.h"
-#include "api/tokenize.h"
 #include "api/writer.h"
 #include "model/model.h"
 #include "server/http/http.h"
@@ -29,7 +28,7 @@ static int count(struct task *t)
     const char *body = exchange_body(t->ex, &n);
     int rc =
         responses_request_parse(&r, &asked, body, n, t->api->model->hp.n_vocab,
-                                TOKENIZE_CHAT_BYTES, &t->err);
+                                api_request_bytes(t->api->options), &t->err);
     if (rc == 0) {
         rc = count_request(t, &r, asked.truncates, &n_tokens, &t->err);
         chat_request_deinit(&r);

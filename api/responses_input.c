@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/chat_messages.h"
 #include "api/responses_words.h"
 
 #define ID_BYTES_MAX 256u
-#define NAME_BYTES_MAX 256u
-#define CALLS_MAX 128u
 #define PATH_BYTES 64
 #define THOUGHTS "reasoning_content"
 #define ITEM_BYTES 32 /* "input[18446744073709551615]" */
@@ -242,11 +241,11 @@ static int add_call(struct walk *w, json_t *call, struct err *err)
         if (put(m, "tool_calls", calls, err) != 0)
             return -ERR_NOMEM;
     }
-    if (json_array_size(calls) == CALLS_MAX)
+    if (json_array_size(calls) == CHAT_CALLS_MAX)
         return err_field(err, w->path,
                          "%s is one more than the %u calls in a row that are "
                          "accepted",
-                         w->path, CALLS_MAX);
+                         w->path, CHAT_CALLS_MAX);
     return json_array_append(calls, call) == 0 ? 0 : nomem(err);
 }
 
@@ -255,7 +254,8 @@ static int read_call(struct walk *w, const json_t *item, struct err *err)
     json_t *id, *name, *args;
     int rc = need_string(&id, item, "call_id", ID_BYTES_MAX, w->path, err);
     if (rc == 0)
-        rc = need_string(&name, item, "name", NAME_BYTES_MAX, w->path, err);
+        rc = need_string(&name, item, "name", CHAT_TOOL_NAME_BYTES_MAX, w->path,
+                         err);
     if (rc == 0)
         rc = read_arguments(&args, item, w->path, err);
     if (rc != 0)

@@ -15,7 +15,6 @@
 #include "server/http/http.h"
 #include "server/http/sse.h"
 
-#define REQUEST_BYTES ((size_t)64 << 20)
 #define PING_MS 10000u
 #define PROMPT_SCORES_MAX (1u << 21) /* up to 100 bytes each */
 
@@ -197,11 +196,9 @@ static void on_event(void *user, const struct job_event *e)
 static int parse(struct turn *t)
 {
     const struct api *api = t->api;
-    size_t limit = api->options->request_bytes;
+    const size_t limit = api_request_bytes(api->options);
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    if (limit == 0)
-        limit = REQUEST_BYTES;
     int rc = t->form->parse(t, body, n, limit, &t->err);
     t->parsed = rc == 0;
     if (rc != 0)
