@@ -202,6 +202,15 @@ static int rename_fields(json_t *to, const json_t *from, struct err *err)
     return rc;
 }
 
+/* What its answers have no place for is not computed. */
+static void settle(struct completion_request *r)
+{
+    struct sampling_fields *f = &r->sampling;
+    r->echo = false;
+    f->has &= ~(unsigned)SAMPLING_PROMPT_LOGPROBS;
+    r->warms_cache = f->has & SAMPLING_MAX_TOKENS && f->max_tokens == 0;
+}
+
 static int read_body(struct completion_request *r, json_t *body,
                      const struct tokenizer *t, uint32_t n_vocab,
                      size_t arena_limit, struct err *err)
@@ -218,8 +227,7 @@ static int read_body(struct completion_request *r, json_t *body,
     if (rc == 0)
         rc = completion_request_read(r, plain, n_vocab, arena_limit, err);
     if (rc == 0)
-        r->warms_cache = (r->sampling.has & SAMPLING_MAX_TOKENS) != 0 &&
-                         r->sampling.max_tokens == 0;
+        settle(r);
     json_decref(plain);
     return rc;
 }

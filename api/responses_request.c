@@ -357,11 +357,12 @@ static void put_members(struct buf *out, const json_t *obj)
 }
 
 /* What wins over a chat's own: the limit under its name here, and that a
- * response is one reply without a place for ids. */
+ * response is one reply without a place for ids or what the prompt is worth. */
 static void settle(struct sampling_fields *f, const struct change *c)
 {
     f->n = 1;
     f->return_token_ids = false;
+    f->has &= ~(unsigned)SAMPLING_PROMPT_LOGPROBS;
     if (c->max_tokens == 0)
         return;
     f->max_tokens = (uint32_t)c->max_tokens;

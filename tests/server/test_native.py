@@ -119,6 +119,8 @@ def test_a_bias_on_what_is_no_number_is_on_its_text(demo):
     assert settings("-") == ids_of(demo, "-")[1:]
     assert post(demo, {**BODY, "logit_bias": {"-1": 1}}).status_code == 400
     assert post(demo, {**BODY, "logit_bias": {}}).json()["content"] == free
+    assert post(demo, {**BODY, "echo": True, "logprobs": 2,
+                       "prompt_logprobs": 9}).json()["content"] == free
 
 
 @pytest.mark.parametrize("field,value,param", [

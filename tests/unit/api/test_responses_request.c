@@ -449,8 +449,10 @@ TEST(fields_of_a_chat_mean_the_same)
     struct parsed p;
     accept(&p, "{\"input\":\"x\",\"n\":3,\"messages\":7,\"logprobs\":7,"
                "\"max_tokens\":5,\"stop\":\"z\",\"guided_regex\":\"a\","
-               "\"return_token_ids\":true,\"unheard_of\":{}}");
+               "\"return_token_ids\":true,\"prompt_logprobs\":3,"
+               "\"unheard_of\":{}}");
     assert_int_equal(p.r.sampling.n, 1);
+    assert_false(p.r.sampling.has & SAMPLING_PROMPT_LOGPROBS);
     assert_false(p.r.want_logprobs);
     assert_false(p.r.sampling.return_token_ids);
     assert_int_equal(p.r.sampling.max_tokens, 5);
