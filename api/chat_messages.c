@@ -142,12 +142,30 @@ static int normalise_thoughts(json_t *to, const json_t *message,
     return rc != 0 ? rc : put(to, "reasoning_content", json_incref(v), err);
 }
 
+int chat_messages_arguments(json_t **out, const char *text, size_t n,
+                            const char *path, struct err *err)
+{
+    struct err why = {0};
+    char what[64];
+    int rc =
+        json_parse(out, text, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
+    if (rc == -ERR_NOMEM)
+        return err_nomem(err, "the messages");
+    if (rc != 0)
+        return err_field(err, path, "%s is %s", path, why.text);
+    if (json_is_object(*out))
+        return 0;
+    rc = err_field(err, path, "%s must hold a JSON object, not %s", path,
+                   json_describe(*out, what));
+    json_decref(*out);
+    return rc;
+}
+
 static int call_arguments(json_t **out, const json_t *function,
                           const char *path, struct err *err)
 {
     json_t *v = json_object_get(function, "arguments");
     char full[PATH_BYTES], text[64];
-    struct err why = {0};
     snprintf(full, sizeof full, "%.140s.arguments", path);
     if (v == NULL || json_is_null(v) ||
         (json_is_string(v) && json_string_length(v) == 0)) {
@@ -163,18 +181,8 @@ static int call_arguments(json_t **out, const json_t *function,
                          "%s must be a string that holds a JSON "
                          "object, not %s",
                          full, json_describe(v, text));
-    int rc = json_parse(out, json_string_value(v), json_string_length(v),
-                        JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
-    if (rc == -ERR_NOMEM)
-        return err_nomem(err, "the messages");
-    if (rc != 0)
-        return err_field(err, full, "%s is %s", full, why.text);
-    if (json_is_object(*out))
-        return 0;
-    rc = err_field(err, full, "%s must hold a JSON object, not %s", full,
-                   json_describe(*out, text));
-    json_decref(*out);
-    return rc;
+    return chat_messages_arguments(out, json_string_value(v),
+                                   json_string_length(v), full, err);
 }
 
 static int normalise_call(json_t *to, const json_t *call, const char *path,

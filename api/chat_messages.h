@@ -9,6 +9,7 @@
 #define LFMD_API_CHAT_MESSAGES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "model/base/err.h"
 #include "model/base/json.h"
@@ -20,5 +21,10 @@
 /* *out is a new array, at least one message; `messages` is only read. */
 int chat_messages_normalise(json_t **out, const json_t *messages,
                             bool *has_past_calls, struct err *err);
+
+/* The arguments of a past call as a new object, from the text of one; an error
+ * names `path`. */
+int chat_messages_arguments(json_t **out, const char *text, size_t n,
+                            const char *path, struct err *err);
 
 #endif

@@ -1,5 +1,4 @@
 /* form_completion.c -- POST /v1/completions as a form. */
-#include "api/answer_render.h"
 #include "api/api_state.h"
 #include "api/completion_render.h"
 #include "api/logprob_render.h"
@@ -7,7 +6,6 @@
 #include "api/turn_state.h"
 #include "model/model.h"
 #include "model/text/tokenizer.h"
-#include "server/http/sse.h"
 
 static int parse(struct turn *t, const char *body, size_t n, size_t limit,
                  struct err *err)
@@ -108,13 +106,7 @@ static void say_chunks(struct turn *t, struct choice *c)
 
 static void say_end(struct turn *t)
 {
-    struct writer w;
-    if (t->answer.include_usage) {
-        writer_init(&w, &t->json);
-        answer_usage_chunk(&w, &t->answer, COMPLETION_OBJECT);
-        form_frame(t, NULL);
-    }
-    buf_puts(&t->out, SSE_DONE);
+    form_say_done(t, COMPLETION_OBJECT);
 }
 
 /* OpenAI's best: with the highest logprob a token. */

@@ -4,9 +4,7 @@
 #include "api/api_state.h"
 #include "api/messages_error.h"
 #include "api/messages_request.h"
-#include "api/prepare.h"
 #include "api/task.h"
-#include "api/writer.h"
 #include "model/model.h"
 #include "server/http/http.h"
 
@@ -29,20 +27,8 @@ static int parse(const struct task *t, struct chat_request *r, struct err *err)
 static int count(struct task *t)
 {
     struct chat_request r;
-    size_t n = 0;
     int rc = parse(t, &r, &t->err);
-    if (rc != 0)
-        return rc;
-    rc = prepare_chat_count(&n, t->api->model, &r, &t->err);
-    chat_request_deinit(&r);
-    if (rc == 0) {
-        struct writer w;
-        writer_init(&w, &t->out);
-        writer_object(&w);
-        writer_key_int(&w, "input_tokens", (int64_t)n);
-        writer_end_object(&w);
-    }
-    return rc;
+    return rc == 0 ? task_count_chat(t, &r, NULL) : rc;
 }
 
 void api_count_messages(struct exchange *ex, void *user)

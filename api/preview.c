@@ -162,21 +162,8 @@ void api_render_completion(struct exchange *ex, void *user)
 static int count_chat(struct task *t)
 {
     struct chat_request r;
-    size_t n = 0;
     int rc = parse_chat(t, &r, &t->err);
-    if (rc != 0)
-        return rc;
-    rc = prepare_chat_count(&n, t->api->model, &r, &t->err);
-    chat_request_deinit(&r);
-    if (rc == 0) {
-        struct writer w;
-        writer_init(&w, &t->out);
-        writer_object(&w);
-        writer_key_string(&w, "object", "response.input_tokens");
-        writer_key_int(&w, "input_tokens", (int64_t)n);
-        writer_end_object(&w);
-    }
-    return rc;
+    return rc == 0 ? task_count_chat(t, &r, "response.input_tokens") : rc;
 }
 
 void api_count_chat(struct exchange *ex, void *user)

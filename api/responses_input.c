@@ -207,8 +207,7 @@ static int read_arguments(json_t **out, const json_t *item, const char *path,
 {
     const char *s;
     size_t n = 0;
-    char full[PATH_BYTES], text[64];
-    struct err why = {0};
+    char full[PATH_BYTES];
     int rc = json_get_text(item, "arguments", &s, &n, path, err);
     if (rc < 0)
         return rc;
@@ -216,18 +215,8 @@ static int read_arguments(json_t **out, const json_t *item, const char *path,
         *out = json_object();
         return *out != NULL ? 0 : nomem(err);
     }
-    rc = json_parse(out, s, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
-    if (rc == -ERR_NOMEM)
-        return nomem(err);
     snprintf(full, sizeof full, "%.40s.arguments", path);
-    if (rc != 0)
-        return err_field(err, full, "%s is %s", full, why.text);
-    if (json_is_object(*out))
-        return 0;
-    rc = err_field(err, full, "%s must hold a JSON object, not %s", full,
-                   json_describe(*out, text));
-    json_decref(*out);
-    return rc;
+    return chat_messages_arguments(out, s, n, full, err);
 }
 
 static int add_call(struct walk *w, json_t *call, struct err *err)

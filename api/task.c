@@ -6,6 +6,7 @@
 #include "api/reply.h"
 #include "api/request_body.h"
 #include "api/tenant.h"
+#include "api/writer.h"
 #include "model/base/alloc.h"
 #include "server/http/http.h"
 
@@ -65,6 +66,23 @@ int task_own_chat(const struct task *t, struct chat_request *r, struct err *err)
     r->replay = t->api->replay;
     r->tenant = t->tenant;
     return prepare_check_model(t->api->model, t->api->options, r->model, err);
+}
+
+int task_count_chat(struct task *t, struct chat_request *r, const char *object)
+{
+    struct writer w;
+    size_t n = 0;
+    int rc = prepare_chat_count(&n, t->api->model, r, &t->err);
+    chat_request_deinit(r);
+    if (rc != 0)
+        return rc;
+    writer_init(&w, &t->out);
+    writer_object(&w);
+    if (object != NULL)
+        writer_key_string(&w, "object", object);
+    writer_key_int(&w, "input_tokens", (int64_t)n);
+    writer_end_object(&w);
+    return 0;
 }
 
 int task_body(const struct task *t, json_t **out, struct err *err)

@@ -43,6 +43,10 @@ void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
 int task_own_chat(const struct task *t, struct chat_request *r,
                   struct err *err);
 
+/* Tells how many tokens the prompt of a chat has, in an object of that name,
+ * NULL for none.  The request goes. */
+int task_count_chat(struct task *t, struct chat_request *r, const char *object);
+
 /* The body as an object: a new reference. */
 int task_body(const struct task *t, json_t **out, struct err *err);
 
