@@ -280,10 +280,10 @@ static int normalise_message(json_t *to, const json_t *message, size_t i,
     return rc;
 }
 
-static bool is_system(const json_t *message)
+bool chat_messages_is(const json_t *message, const char *role)
 {
-    const char *role = json_string_value(json_object_get(message, "role"));
-    return role != NULL && strcmp(role, "system") == 0;
+    const char *is = json_string_value(json_object_get(message, "role"));
+    return is != NULL && strcmp(is, role) == 0;
 }
 
 /* Templates read messages[0] alone as the system prompt. */
@@ -291,7 +291,7 @@ static int merge_system(json_t *messages, struct err *err)
 {
     struct buf b = {0};
     size_t n = 0;
-    while (is_system(json_array_get(messages, n)))
+    while (chat_messages_is(json_array_get(messages, n), "system"))
         n++;
     if (n < 2)
         return 0;

@@ -22,6 +22,9 @@
 int chat_messages_normalise(json_t **out, const json_t *messages,
                             bool *has_past_calls, struct err *err);
 
+/* Whether the message, normalised or not, is of that role. */
+bool chat_messages_is(const json_t *message, const char *role);
+
 /* The arguments of a past call as a new object, from the text of one; an error
  * names `path`. */
 int chat_messages_arguments(json_t **out, const char *text, size_t n,

@@ -252,8 +252,7 @@ static int read_logprobs(struct chat_request *r, const json_t *body,
 
 static bool is_assistant(const json_t *message)
 {
-    const char *role = json_string_value(json_object_get(message, "role"));
-    return role != NULL && strcmp(role, "assistant") == 0;
+    return chat_messages_is(message, "assistant");
 }
 
 /* An assistant's last message is continued unless the request says what else

@@ -1,6 +1,8 @@
 /* form_native.c -- llama-server's own POST /completion as a form.
  *
  * Its streams end without [DONE]: the last object says "stop": true. */
+#include <string.h>
+
 #include "api/api_state.h"
 #include "api/logprob_render.h"
 #include "api/native_render.h"
@@ -30,6 +32,8 @@ static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
                  const struct job_event *e)
 {
     (void)tj;
+    c->has_newline =
+        c->has_newline || (e->n_text > 0 && memchr(e->text, '\n', e->n_text));
     if (e->kind == EVENT_TOKEN && t->answer.want_logprobs)
         logprob_render_native(&c->logprobs, t->api->model->tokenizer, e);
 }
@@ -84,7 +88,6 @@ static void say_whole(struct turn *t)
 
 const struct turn_form form_native = {
     .id_prefix = IDS_COMPLETION,
-    .keeps_told = true, /* has_new_line */
     .parse = parse,
     .hear = hear,
     .say_chunks = say_chunks,

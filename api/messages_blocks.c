@@ -290,8 +290,7 @@ static const char *role_of(const json_t *message, const char *path,
 
 static bool is_assistant(const json_t *message)
 {
-    const char *role = json_string_value(json_object_get(message, "role"));
-    return role != NULL && strcmp(role, "assistant") == 0;
+    return chat_messages_is(message, "assistant");
 }
 
 static int read_message(struct blocks *b, const char **role,

@@ -1,8 +1,6 @@
 /* native_render.c -- see native_render.h. */
 #include "api/native_render.h"
 
-#include <string.h>
-
 #include "api/answer_render.h"
 #include "api/writer.h"
 
@@ -80,16 +78,6 @@ static const char *stop_type(const struct choice *c)
     return c->stop_string != NULL ? "word" : "eos";
 }
 
-static bool has_newline(const struct choice *c)
-{
-    for (uint32_t i = 0; i < c->parts.n; i++) {
-        const struct buf *text = &c->parts.items[i].bytes;
-        if (text->len > 0 && memchr(text->data, '\n', text->len) != NULL)
-            return true;
-    }
-    return false;
-}
-
 void native_render_end(struct buf *out, const struct answer *a,
                        const struct choice *c, const struct job *job,
                        const struct buf *prompt, uint32_t ctx)
@@ -101,7 +89,7 @@ void native_render_end(struct buf *out, const struct answer *a,
     put_settings(&w, a, job);
     writer_key(&w, "prompt");
     writer_string_n(&w, buf_str(prompt), prompt->len);
-    writer_key_bool(&w, "has_new_line", has_newline(c));
+    writer_key_bool(&w, "has_new_line", c->has_newline);
     writer_key_bool(&w, "truncated",
                     c->finish == FINISH_LENGTH &&
                         c->n_prompt + c->n_completion >= ctx);

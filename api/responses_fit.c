@@ -1,17 +1,14 @@
 /* responses_fit.c -- see responses_fit.h. */
 #include "api/responses_fit.h"
 
-#include <string.h>
-
+#include "api/chat_messages.h"
 #include "api/chat_request.h"
 #include "api/prepare.h"
 #include "model/model.h"
 
 static bool is_role(const json_t *messages, size_t i, const char *role)
 {
-    const char *s =
-        json_string_value(json_object_get(json_array_get(messages, i), "role"));
-    return s != NULL && strcmp(s, role) == 0;
+    return chat_messages_is(json_array_get(messages, i), role);
 }
 
 /* The messages without [from, to). */

@@ -56,6 +56,10 @@ def test_streamed_and_whole_say_the_same(demo):
     assert chunks[-1]["timings"]["predicted_n"] == whole["tokens_predicted"]
     assert chunks[-1]["has_new_line"] == whole["has_new_line"]
     assert chunks[-1]["generation_settings"]["stream"] is True
+    lines = {**BODY, "grammar": 'root ::= "one" "\\n" "two"'}
+    assert post(demo, lines).json()["has_new_line"] is True
+    assert stream(demo, lines)[-1]["has_new_line"] is True
+    assert whole["has_new_line"] is False
 
 
 def test_prompts_of_every_shape(demo):
