@@ -84,9 +84,9 @@ static int check_length(const struct model *m,
     if (n <= m->ctx_tokens)
         return 0;
     (void)err_field(err, path,
-                    "%s has %zu tokens, but the context holds %u; "
-                    "truncate_prompt_tokens cuts it",
-                    path, n, (unsigned)m->ctx_tokens);
+                    "this model's maximum context length is %u tokens, but %s "
+                    "has %zu; truncate_prompt_tokens cuts it",
+                    (unsigned)m->ctx_tokens, path, n);
     if (err != NULL)
         err->class_ = ERR_CONTEXT;
     return -ERR_CONTEXT;

@@ -115,14 +115,17 @@ static struct sample_params settle(const struct model *m,
     return p;
 }
 
-/* `field` is the one that would have to shrink. */
+/* `field` is the one that would have to shrink.  The message begins as OpenAI's
+ * does, for litellm and pydantic-ai know by those words that a shorter
+ * conversation, or a model that holds more, would do. */
 static int too_long(const char *field, size_t n_prompt, uint32_t n_reply,
                     size_t ctx, struct err *err)
 {
     (void)err_field(err, field,
-                    "the prompt has %zu tokens and the reply wants %u more, "
-                    "%zu in all, but the context holds %zu",
-                    n_prompt, n_reply, n_prompt + n_reply, ctx);
+                    "this model's maximum context length is %zu tokens, but "
+                    "the prompt has %zu and the reply wants %u more, "
+                    "%zu in all",
+                    ctx, n_prompt, n_reply, n_prompt + n_reply);
     if (err != NULL)
         err->class_ = ERR_CONTEXT;
     return -ERR_CONTEXT;

@@ -275,6 +275,8 @@ def test_what_is_wrong_is_a_400_that_names_it(demo):
     with pytest.raises(openai.BadRequestError) as e:
         ask(demo.client(), "x " * 5000)
     assert e.value.code == "context_length_exceeded"
+    # The words by which litellm and pydantic-ai know it.
+    assert "this model's maximum context length is 4096 tokens" in str(e.value)
     with pytest.raises(openai.NotFoundError):
         demo.client().models.retrieve("no-such-model")
 
