@@ -5,9 +5,8 @@
 #include <string.h>
 
 #define ROLE_BYTES_MAX 64u
-#define PATH_BYTES                                             \
-    160 /* "messages[4095].tool_calls[127].function.arguments" \
-         */
+/* "messages[4095].tool_calls[127].function.arguments" */
+#define PATH_BYTES 160
 
 static int put(json_t *obj, const char *key, json_t *value, struct err *err)
 {
