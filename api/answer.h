@@ -45,6 +45,7 @@ struct choice {
     uint32_t text_offset;       /* code points of text before the next token */
     struct buf ids;             /* token ids, joined by commas */
     bool echoed;                /* the prompt is in the text already */
+    bool has_newline;           /* /completion: so has its text, told or not */
     bool started;               /* its first chunk went out */
     bool ended;
     enum finish_reason finish;

@@ -40,12 +40,9 @@ static void put_pace(struct writer *w, const char *const keys[4], uint32_t n,
 {
     const float ms = (float)us / 1000;
     writer_key_int(w, keys[0], n);
-    writer_key(w, keys[1]);
-    writer_float(w, ms);
-    writer_key(w, keys[2]);
-    writer_float(w, n_paced > 0 ? ms / (float)n_paced : 0);
-    writer_key(w, keys[3]);
-    writer_float(w, ms > 0 ? (float)n_paced * 1000 / ms : 0);
+    writer_key_float(w, keys[1], ms);
+    writer_key_float(w, keys[2], n_paced > 0 ? ms / (float)n_paced : 0);
+    writer_key_float(w, keys[3], ms > 0 ? (float)n_paced * 1000 / ms : 0);
 }
 
 void answer_timings(struct writer *w, const struct choice *c)
@@ -75,6 +72,18 @@ void answer_chunk_usage(struct writer *w, const struct answer *a,
         answer_usage(w, a);
     else if (a->include_usage)
         writer_key_null(w, "usage");
+}
+
+void answer_params(struct writer *w, const struct sample_params *p,
+                   const char *repetition)
+{
+    writer_key_float(w, "temperature", p->temperature);
+    writer_key_float(w, "top_p", p->top_p);
+    writer_key_int(w, "top_k", p->top_k);
+    writer_key_float(w, "min_p", p->min_p);
+    writer_key_float(w, repetition, p->repetition_penalty);
+    writer_key_float(w, "presence_penalty", p->presence_penalty);
+    writer_key_float(w, "frequency_penalty", p->frequency_penalty);
 }
 
 void answer_finish(struct writer *w, const struct choice *c)

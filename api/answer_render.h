@@ -4,6 +4,7 @@
 
 #include "api/answer.h"
 #include "api/writer.h"
+#include "model/sample/params.h"
 
 /* Opens the object: id, object, created, model, system_fingerprint. */
 void answer_open(struct writer *w, const struct answer *a, const char *object);
@@ -19,6 +20,11 @@ void answer_chunk_usage(struct writer *w, const struct answer *a,
 
 /* "timings": {...}, llama-server's, of one choice. */
 void answer_timings(struct writer *w, const struct choice *c);
+
+/* "temperature" and its kin; the repetition penalty has a name in each
+ * protocol. */
+void answer_params(struct writer *w, const struct sample_params *p,
+                   const char *repetition);
 
 /* "finish_reason" and "stop_reason" of a choice that has ended. */
 void answer_finish(struct writer *w, const struct choice *c);

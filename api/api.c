@@ -14,10 +14,8 @@
 #include "api/turn.h"
 #include "model/base/alloc.h"
 #include "model/base/clock.h"
-#include "model/base/hash.h"
 
 #define TICK_MS 1000u
-#define KEY_SEED 2u /* of tenants; see SALT_SEED */
 
 static void chat(struct exchange *ex, void *user)
 {
@@ -203,17 +201,6 @@ void api_gate(struct exchange *ex, void *user)
         refuse(ex, 415,
                "the body must be JSON: send "
                "\"Content-Type: application/json\"");
-}
-
-/* Clients with keys of their own do not learn from the time to the first token
- * what others have asked. */
-uint64_t api_tenant(const struct api *api, const struct exchange *ex)
-{
-    if (!auth_required(api->auth))
-        return 0;
-    const char *key = auth_presented(exchange_header(ex, "Authorization"),
-                                     exchange_header(ex, "X-Api-Key"));
-    return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
 }
 
 int api_check_serving(const struct api *api, struct err *err)

@@ -21,4 +21,9 @@ struct api_options {
     size_t request_bytes;        /* memory one request may take; 0: 64 MiB */
 };
 
+static inline size_t api_request_bytes(const struct api_options *o)
+{
+    return o->request_bytes != 0 ? o->request_bytes : (size_t)64 << 20;
+}
+
 #endif

@@ -35,10 +35,6 @@ struct api {
 /* 0, or -ERR_UNAVAILABLE with the reason. */
 int api_check_serving(const struct api *api, struct err *err);
 
-/* Whose request it is: a hash of the key it presents, 0 where none is wanted.
- * Only in the handler. */
-uint64_t api_tenant(const struct api *api, const struct exchange *ex);
-
 /* The handlers, one endpoint each. */
 void api_models(struct exchange *ex, void *user);
 void api_model(struct exchange *ex, void *user);

@@ -5,10 +5,8 @@
 #include <string.h>
 
 #define ROLE_BYTES_MAX 64u
-#define CALLS_MAX 128u
-#define PATH_BYTES                                             \
-    160 /* "messages[4095].tool_calls[127].function.arguments" \
-         */
+/* "messages[4095].tool_calls[127].function.arguments" */
+#define PATH_BYTES 160
 
 static int put(json_t *obj, const char *key, json_t *value, struct err *err)
 {
@@ -143,12 +141,30 @@ static int normalise_thoughts(json_t *to, const json_t *message,
     return rc != 0 ? rc : put(to, "reasoning_content", json_incref(v), err);
 }
 
+int chat_messages_arguments(json_t **out, const char *text, size_t n,
+                            const char *path, struct err *err)
+{
+    struct err why = {0};
+    char what[64];
+    int rc =
+        json_parse(out, text, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
+    if (rc == -ERR_NOMEM)
+        return err_nomem(err, "the messages");
+    if (rc != 0)
+        return err_field(err, path, "%s is %s", path, why.text);
+    if (json_is_object(*out))
+        return 0;
+    rc = err_field(err, path, "%s must hold a JSON object, not %s", path,
+                   json_describe(*out, what));
+    json_decref(*out);
+    return rc;
+}
+
 static int call_arguments(json_t **out, const json_t *function,
                           const char *path, struct err *err)
 {
     json_t *v = json_object_get(function, "arguments");
     char full[PATH_BYTES], text[64];
-    struct err why = {0};
     snprintf(full, sizeof full, "%.140s.arguments", path);
     if (v == NULL || json_is_null(v) ||
         (json_is_string(v) && json_string_length(v) == 0)) {
@@ -164,18 +180,8 @@ static int call_arguments(json_t **out, const json_t *function,
                          "%s must be a string that holds a JSON "
                          "object, not %s",
                          full, json_describe(v, text));
-    int rc = json_parse(out, json_string_value(v), json_string_length(v),
-                        JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
-    if (rc == -ERR_NOMEM)
-        return err_nomem(err, "the messages");
-    if (rc != 0)
-        return err_field(err, full, "%s is %s", full, why.text);
-    if (json_is_object(*out))
-        return 0;
-    rc = err_field(err, full, "%s must hold a JSON object, not %s", full,
-                   json_describe(*out, text));
-    json_decref(*out);
-    return rc;
+    return chat_messages_arguments(out, json_string_value(v),
+                                   json_string_length(v), full, err);
 }
 
 static int normalise_call(json_t *to, const json_t *call, const char *path,
@@ -221,11 +227,11 @@ static int normalise_calls(json_t *to, const json_t *message, const char *path,
     if (rc <= 0 || json_array_size(calls) == 0)
         return rc < 0 ? rc : 0;
     snprintf(full, sizeof full, "%s.tool_calls", path);
-    if (json_array_size(calls) > CALLS_MAX)
+    if (json_array_size(calls) > CHAT_CALLS_MAX)
         return err_field(err, full,
                          "%s holds %zu calls, more than the %u "
                          "accepted",
-                         full, json_array_size(calls), CALLS_MAX);
+                         full, json_array_size(calls), CHAT_CALLS_MAX);
     json_t *list = json_array();
     rc = put(to, "tool_calls", list, err); /* `to` owns it, even empty */
     for (size_t i = 0; rc == 0 && i < json_array_size(calls); i++) {
@@ -273,10 +279,10 @@ static int normalise_message(json_t *to, const json_t *message, size_t i,
     return rc;
 }
 
-static bool is_system(const json_t *message)
+bool chat_messages_is(const json_t *message, const char *role)
 {
-    const char *role = json_string_value(json_object_get(message, "role"));
-    return role != NULL && strcmp(role, "system") == 0;
+    const char *is = json_string_value(json_object_get(message, "role"));
+    return is != NULL && strcmp(is, role) == 0;
 }
 
 /* Templates read messages[0] alone as the system prompt. */
@@ -284,7 +290,7 @@ static int merge_system(json_t *messages, struct err *err)
 {
     struct buf b = {0};
     size_t n = 0;
-    while (is_system(json_array_get(messages, n)))
+    while (chat_messages_is(json_array_get(messages, n), "system"))
         n++;
     if (n < 2)
         return 0;

@@ -6,9 +6,8 @@
 
 #include "api/chat_messages.h"
 #include "api/constraint.h"
+#include "api/request_body.h"
 #include "model/grammar/grammar.h"
-
-#define TOOL_NAME_BYTES_MAX 256u
 
 /* What the template gets from us and from nobody else. */
 static const char *const reserved_kwargs[] = {
@@ -49,10 +48,11 @@ static int check_tool(const json_t *tool, const char *path, struct err *err)
     if (rc == 0)
         return err_field(err, full, "%s is missing", full);
     rc = json_get_string(function, "name", &s, full, err);
-    if (rc >= 0 && (rc == 0 || *s == '\0' || strlen(s) > TOOL_NAME_BYTES_MAX)) {
+    if (rc >= 0 &&
+        (rc == 0 || *s == '\0' || strlen(s) > CHAT_TOOL_NAME_BYTES_MAX)) {
         snprintf(full, sizeof full, "%s.function.name", path);
         return err_field(err, full, "%s must have 1 to %u bytes", full,
-                         TOOL_NAME_BYTES_MAX);
+                         CHAT_TOOL_NAME_BYTES_MAX);
     }
     if (rc >= 0)
         rc = json_get_text(function, "description", &s, &n, full, err);
@@ -114,7 +114,16 @@ static int read_named_choice(struct chat_request *r, const json_t *choice,
     return r->tool_name != NULL ? 0 : err_nomem(err, "tool_choice");
 }
 
-/* {"type": "allowed_tools", "allowed_tools": {"mode", "tools": [...]}} */
+static bool holds(const json_t *tools, const json_t *tool)
+{
+    for (size_t i = 0; i < json_array_size(tools); i++)
+        if (json_array_get(tools, i) == tool)
+            return true;
+    return false;
+}
+
+/* {"type": "allowed_tools", "allowed_tools": {"mode", "tools": [...]}}; one
+ * that is named again and again is in the prompt once. */
 static int read_allowed_tools(struct chat_request *r, const json_t *choice,
                               struct err *err)
 {
@@ -148,7 +157,7 @@ static int read_allowed_tools(struct chat_request *r, const json_t *choice,
                            : NULL;
         if (rc == 0 && tool == NULL)
             rc = err_field(err, path, "%s is not in tools", path);
-        if (rc == 0 && json_array_append(kept, tool) != 0)
+        if (rc == 0 && !holds(kept, tool) && json_array_append(kept, tool) != 0)
             rc = err_nomem(err, "tool_choice");
         if (rc != 0) {
             json_decref(kept);
@@ -243,8 +252,7 @@ static int read_logprobs(struct chat_request *r, const json_t *body,
 
 static bool is_assistant(const json_t *message)
 {
-    const char *role = json_string_value(json_object_get(message, "role"));
-    return role != NULL && strcmp(role, "assistant") == 0;
+    return chat_messages_is(message, "assistant");
 }
 
 /* An assistant's last message is continued unless the request says what else
@@ -299,17 +307,6 @@ static int read_switches(struct chat_request *r, const json_t *body,
     return rc < 0 ? rc : read_continuation(r, body, err);
 }
 
-static int read_model(struct chat_request *r, const json_t *body,
-                      struct err *err)
-{
-    const char *model;
-    int rc = json_get_string(body, "model", &model, "", err);
-    if (rc <= 0)
-        return rc;
-    r->model = arena_strdup(r->arena, model);
-    return r->model != NULL ? 0 : err_nomem(err, "the request");
-}
-
 static int read_messages(struct chat_request *r, const json_t *body,
                          struct err *err)
 {
@@ -327,13 +324,7 @@ static int read_body(struct chat_request *r, const json_t *body,
                      uint32_t n_vocab, struct err *err)
 {
     const struct sampling_rules rules = {n_vocab, 1};
-    char text[64];
-    if (!json_is_object(body))
-        return err_set(err, ERR_INVALID,
-                       "the body must be a JSON object, not "
-                       "%s",
-                       json_describe(body, text));
-    int rc = read_model(r, body, err);
+    int rc = request_body_model(&r->model, body, r->arena, err);
     if (rc == 0)
         rc = read_messages(r, body, err);
     if (rc == 0)
@@ -375,8 +366,7 @@ int chat_request_parse(struct chat_request *r, const char *body, size_t n,
                        uint32_t n_vocab, size_t arena_limit, struct err *err)
 {
     json_t *root;
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     rc = chat_request_read(r, root, n_vocab, arena_limit, err);

@@ -67,8 +67,8 @@ struct chat_request {
 int chat_request_parse(struct chat_request *r, const char *body, size_t n,
                        uint32_t n_vocab, size_t arena_limit, struct err *err);
 
-/* The same from JSON that is parsed already, or was made from the request of
- * another protocol.  `body` is the caller's, and may go afterwards. */
+/* The same from an object that is parsed already, or was made from the request
+ * of another protocol.  `body` is the caller's, and may go afterwards. */
 int chat_request_read(struct chat_request *r, const json_t *body,
                       uint32_t n_vocab, size_t arena_limit, struct err *err);
 void chat_request_deinit(struct chat_request *r);

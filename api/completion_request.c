@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/constraint.h"
+#include "api/request_body.h"
 #include "api/token_fields.h"
 #include "model/base/json.h"
 #include "model/grammar/grammar.h"
@@ -129,9 +130,8 @@ static int read_best_of(struct completion_request *r, const json_t *body,
 }
 
 /* Where the request is silent the reply has 16 tokens. */
-static void settle_length(struct completion_request *r)
+static void settle_length(struct sampling_fields *f)
 {
-    struct sampling_fields *f = &r->sampling;
     const unsigned given = SAMPLING_MAX_TOKENS | SAMPLING_UNLIMITED;
     if (!(f->has & given))
         f->max_tokens = COMPLETION_MAX_TOKENS_DEFAULT > f->min_tokens
@@ -139,15 +139,16 @@ static void settle_length(struct completion_request *r)
                             : f->min_tokens;
 }
 
-static int read_model(struct completion_request *r, const json_t *body,
-                      struct err *err)
+/* An answer without a token that says nothing of the prompt either. */
+static int refuse_nothing(const struct completion_request *r, struct err *err)
 {
-    const char *model;
-    int rc = json_get_string(body, "model", &model, "", err);
-    if (rc <= 0)
-        return rc;
-    r->model = arena_strdup(r->arena, model);
-    return r->model != NULL ? 0 : err_nomem(err, "the request");
+    const struct sampling_fields *f = &r->sampling;
+    if ((f->has & SAMPLING_MAX_TOKENS) && f->max_tokens == 0 && !r->echo &&
+        !(f->has & SAMPLING_PROMPT_LOGPROBS))
+        return err_field(err, "max_tokens",
+                         "max_tokens may be 0 only together with echo or "
+                         "prompt_logprobs");
+    return 0;
 }
 
 static int read_body(struct completion_request *r, const json_t *body,
@@ -155,13 +156,7 @@ static int read_body(struct completion_request *r, const json_t *body,
 {
     const struct sampling_rules rules = {n_vocab, 0};
     struct sampling_fields *f = &r->sampling;
-    char text[64];
-    if (!json_is_object(body))
-        return err_set(err, ERR_INVALID,
-                       "the body must be a JSON object, not "
-                       "%s",
-                       json_describe(body, text));
-    int rc = read_model(r, body, err);
+    int rc = request_body_model(&r->model, body, r->arena, err);
     if (rc == 0)
         rc = completion_prompts_parse(
             &r->prompts, &r->n_prompts, json_object_get(body, "prompt"),
@@ -178,10 +173,9 @@ static int read_body(struct completion_request *r, const json_t *body,
         rc = read_best_of(r, body, err);
     if (rc == 0)
         rc = constraint_parse(&r->grammar, body, err);
-    if (rc == 0)
-        settle_length(r);
     if (rc < 0)
         return rc;
+    settle_length(f);
     if (r->n_prompts * r->best_of > CHOICES_MAX)
         return err_field(err, r->best_of > f->n ? "best_of" : "n",
                          "%u prompts with %u choices each are more than the "
@@ -208,12 +202,13 @@ int completion_request_parse(struct completion_request *r, const char *body,
                              struct err *err)
 {
     json_t *root;
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     rc = completion_request_read(r, root, n_vocab, arena_limit, err);
     json_decref(root);
+    if (rc == 0 && (rc = refuse_nothing(r, err)) != 0)
+        completion_request_deinit(r);
     return rc;
 }
 

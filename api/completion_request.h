@@ -39,6 +39,8 @@ struct completion_request {
     struct grammar *grammar; /* owned: what the answer must be, or NULL */
     uint32_t best_of;        /* >= n: so many are drawn, the n likeliest told */
     bool echo;
+    bool warms_cache;    /* no tokens are wanted, but the prompt computed; no
+                            field of completions says so */
     bool want_logprobs;  /* `logprobs` was given */
     uint32_t n_logprobs; /* 0..20 */
 };
@@ -54,7 +56,8 @@ int completion_prompts_parse(const struct completion_prompt **out, uint32_t *n,
 int completion_request_parse(struct completion_request *r, const char *body,
                              size_t n, uint32_t n_vocab, size_t arena_limit,
                              struct err *err);
-/* The same of a body that is parsed already, and may be freed afterwards. */
+/* The same of an object that is parsed already, and may be freed afterwards; a
+ * reply of no tokens is accepted whatever it is good for. */
 int completion_request_read(struct completion_request *r, const json_t *body,
                             uint32_t n_vocab, size_t arena_limit,
                             struct err *err);

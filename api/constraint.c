@@ -127,6 +127,7 @@ static int find(struct found *f, const json_t *body, struct err *err)
         {"guided_json", KIND_SCHEMA},   {"guided_regex", KIND_REGEX},
         {"guided_choice", KIND_CHOICE}, {"guided_grammar", KIND_GBNF},
         {"json_schema", KIND_SCHEMA},   {"grammar", KIND_GBNF},
+        {"regex", KIND_REGEX},          {"ebnf", KIND_GBNF},
     };
     int rc = read_format(f, body, err);
     if (rc == 0)

@@ -1,8 +1,8 @@
 /* constraint.h -- the form that a request binds its answer to.
  *
  * OpenAI's response_format, vLLM's structured_outputs and guided_*, and
- * llama-server's grammar and json_schema say the same in several ways; a
- * request may use one of them.
+ * llama-server's grammar and json_schema and SGLang's regex and ebnf say the
+ * same in several ways; a request may use one of them.
  *
  * It knows no tokens: the grammar is compiled from the request alone.  Pool
  * thread; pure; at most about 200 ms and 32 MiB (grammar.h). */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/request_body.h"
 #include "model/base/json.h"
 
 /* Which of `names` [n] the member is; 0 when absent, names[0] the default. */
@@ -93,19 +94,7 @@ static int read_serving(struct embedding_request *r, const json_t *body,
         rc = json_get_bool(body, "cache_prompt", &cache, "", err);
     r->priority = (int32_t)priority;
     r->no_prefix = !cache;
-    return rc < 0 ? rc
-                  : sampling_cache_salt(&r->cache_salt, body, r->arena, err);
-}
-
-static int read_model(struct embedding_request *r, const json_t *body,
-                      struct err *err)
-{
-    const char *model;
-    int rc = json_get_string(body, "model", &model, "", err);
-    if (rc <= 0)
-        return rc;
-    r->model = arena_strdup(r->arena, model);
-    return r->model != NULL ? 0 : err_nomem(err, "the request");
+    return rc < 0 ? rc : request_body_salt(&r->cache_salt, body, r->arena, err);
 }
 
 static int read_input(struct embedding_request *r, const json_t *body,
@@ -130,12 +119,7 @@ static int read_input(struct embedding_request *r, const json_t *body,
 static int read_body(struct embedding_request *r, const json_t *body,
                      uint32_t n_vocab, uint32_t hidden, struct err *err)
 {
-    char text[64];
-    if (!json_is_object(body))
-        return err_set(err, ERR_INVALID,
-                       "the body must be a JSON object, not %s",
-                       json_describe(body, text));
-    int rc = read_model(r, body, err);
+    int rc = request_body_model(&r->model, body, r->arena, err);
     if (rc == 0)
         rc = read_input(r, body, n_vocab, err);
     if (rc >= 0)
@@ -158,8 +142,7 @@ int embedding_request_parse(struct embedding_request *r, const char *body,
 {
     json_t *root;
     memset(r, 0, sizeof *r);
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     r->arena = arena_new(arena_limit);

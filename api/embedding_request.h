@@ -7,9 +7,9 @@
  * truncation_side, priority, cache_salt, and llama-server's pooling "none" and
  * cache_prompt.  Beside these
  *
- *     hidden_states  adds to each input what transformers calls so: n_layers +
- * 1 states of [tokens][hidden] router_logits  likewise: of each layer with
- * experts [tokens][experts]
+ *     hidden_states  adds to each input what transformers calls so:
+ *                    n_layers + 1 states of [tokens][hidden]
+ *     router_logits  likewise: of each layer with experts [tokens][experts]
  *
  * Pool thread; pure. */
 #ifndef LFMD_API_EMBEDDING_REQUEST_H

@@ -15,7 +15,6 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-#define REQUEST_BYTES ((size_t)64 << 20)
 #define AT_ONCE 32u     /* inputs of one call in the engine */
 #define BASE64_BYTES 6u /* of a number: more than 4/3 of four */
 
@@ -174,8 +173,7 @@ static void on_event(void *user, const struct job_event *e)
 
 static size_t limit_of(const struct api *api)
 {
-    return api->options->request_bytes != 0 ? api->options->request_bytes
-                                            : REQUEST_BYTES;
+    return api_request_bytes(api->options);
 }
 
 /* The tables are less than their text, so this bounds both. */
@@ -212,8 +210,7 @@ static int make_jobs(struct embed *c)
             return rc;
         in->call = c;
         in->job->tenant = c->tenant;
-        if (in->job->cache_salt == 0)
-            in->job->cache_salt = c->tenant;
+        in->job->cache_salt = tenant_salt(c->tenant, in->job->cache_salt);
         in->job->on_event = on_event;
         in->job->user = in;
         c->n_prompt += in->job->n_prompt;

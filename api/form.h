@@ -67,4 +67,8 @@ extern const struct turn_form form_messages;
  * a name unless that is NULL. */
 void form_frame(struct turn *t, const char *event);
 
+/* The end of a stream of OpenAI's chunks: the usage as one of these (its
+ * `object`) if it was asked for, and [DONE]. */
+void form_say_done(struct turn *t, const char *object);
+
 #endif

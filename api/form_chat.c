@@ -1,12 +1,10 @@
 /* form_chat.c -- POST /v1/chat/completions as a form. */
-#include "api/answer_render.h"
 #include "api/api_state.h"
 #include "api/chat_render.h"
 #include "api/logprob_render.h"
 #include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"
-#include "server/http/sse.h"
 
 static int parse(struct turn *t, const char *body, size_t n, size_t limit,
                  struct err *err)
@@ -73,13 +71,7 @@ static void say_chunks(struct turn *t, struct choice *c)
 
 static void say_end(struct turn *t)
 {
-    struct writer w;
-    if (t->answer.include_usage) {
-        writer_init(&w, &t->json);
-        answer_usage_chunk(&w, &t->answer, CHAT_CHUNK);
-        form_frame(t, NULL);
-    }
-    buf_puts(&t->out, SSE_DONE);
+    form_say_done(t, CHAT_CHUNK);
 }
 
 static void say_whole(struct turn *t)
@@ -88,7 +80,7 @@ static void say_whole(struct turn *t)
     a->verbose = t->chat.verbose;
     if (a->verbose)
         tokenize_join(&a->prompt_text, t->api->model->tokenizer,
-                      a->choices[0].prompt, a->choices[0].n_prompt);
+                      a->choices[0].prompt, a->choices[0].n_prompt, false);
     if (!buf_ok(&a->prompt_text))
         t->out.failed = true;
     chat_render_whole(&t->out, &t->answer);

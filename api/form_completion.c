@@ -1,15 +1,13 @@
 /* form_completion.c -- POST /v1/completions as a form. */
 #include <string.h>
 
-#include "api/answer_render.h"
 #include "api/api_state.h"
 #include "api/completion_render.h"
 #include "api/logprob_render.h"
+#include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"
-#include "model/text/detok.h"
 #include "model/text/tokenizer.h"
-#include "server/http/sse.h"
 
 static int parse(struct turn *t, const char *body, size_t n, size_t limit,
                  struct err *err)
@@ -30,26 +28,13 @@ static void echo_prompt(struct turn *t, const struct turn_job *tj,
                         struct choice *c)
 {
     const struct completion_prompt *p = &t->completion.prompts[tj->number];
-    const struct tokenizer *tok = t->api->model->tokenizer;
     if (echoes_text(t, tj)) {
         parts_text(&c->parts, p->text, p->n_text);
         return;
     }
     struct buf text = {0};
-    struct detok d;
-    detok_init(&d);
-    for (uint32_t i = 0; i < c->n_prompt; i++) {
-        size_t n;
-        const char *bytes = tokenizer_token_bytes(tok, c->prompt[i], &n);
-        if (tokenizer_is_special(tok, c->prompt[i]) && tj->job->skip_special)
-            continue;
-        char *room = buf_room(&text, DETOK_ROOM(n));
-        if (room != NULL)
-            buf_added(&text, detok_push(&d, bytes, n, room));
-    }
-    char *room = buf_room(&text, DETOK_ROOM(0));
-    if (room != NULL)
-        buf_added(&text, detok_finish(&d, room));
+    tokenize_join(&text, t->api->model->tokenizer, c->prompt, c->n_prompt,
+                  tj->job->skip_special);
     parts_text(&c->parts, buf_str(&text), text.len);
     c->parts.failed = c->parts.failed || !buf_ok(&text);
     buf_deinit(&text);
@@ -144,13 +129,7 @@ static void say_chunks(struct turn *t, struct choice *c)
 
 static void say_end(struct turn *t)
 {
-    struct writer w;
-    if (t->answer.include_usage) {
-        writer_init(&w, &t->json);
-        answer_usage_chunk(&w, &t->answer, COMPLETION_OBJECT);
-        form_frame(t, NULL);
-    }
-    buf_puts(&t->out, SSE_DONE);
+    form_say_done(t, COMPLETION_OBJECT);
 }
 
 /* OpenAI's best: with the highest logprob a token. */

@@ -1,6 +1,8 @@
 /* form_native.c -- llama-server's own POST /completion as a form.
  *
  * Its streams end without [DONE]: the last object says "stop": true. */
+#include <string.h>
+
 #include "api/api_state.h"
 #include "api/logprob_render.h"
 #include "api/native_render.h"
@@ -21,8 +23,7 @@ static int parse(struct turn *t, const char *body, size_t n, size_t limit,
     /* As there, a length beyond the context is cut and not refused. */
     if (!(f->has & SAMPLING_MAX_TOKENS))
         f->max_tokens = t->api->options->default_max_tokens;
-    else if (f->max_tokens > 0)
-        f->has &= ~(unsigned)SAMPLING_MAX_TOKENS;
+    f->clips_max_tokens = true;
     f->return_token_ids = f->return_token_ids || f->stream;
     return 0;
 }
@@ -31,6 +32,8 @@ static void hear(struct turn *t, const struct turn_job *tj, struct choice *c,
                  const struct job_event *e)
 {
     (void)tj;
+    c->has_newline =
+        c->has_newline || (e->n_text > 0 && memchr(e->text, '\n', e->n_text));
     if (e->kind == EVENT_TOKEN && t->answer.want_logprobs)
         logprob_render_native(&c->logprobs, t->api->model->tokenizer, e);
 }
@@ -39,7 +42,8 @@ static void put_end(struct turn *t, const struct choice *c, struct buf *out)
 {
     struct buf prompt = {0};
     const uint32_t per_job = t->jobs[0].job->n_choices;
-    tokenize_join(&prompt, t->api->model->tokenizer, c->prompt, c->n_prompt);
+    tokenize_join(&prompt, t->api->model->tokenizer, c->prompt, c->n_prompt,
+                  false);
     if (!buf_ok(&prompt))
         out->failed = true;
     native_render_end(out, &t->answer, c, t->jobs[c->index / per_job].job,
@@ -84,7 +88,6 @@ static void say_whole(struct turn *t)
 
 const struct turn_form form_native = {
     .id_prefix = IDS_COMPLETION,
-    .keeps_told = true, /* has_new_line */
     .parse = parse,
     .hear = hear,
     .say_chunks = say_chunks,

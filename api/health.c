@@ -32,8 +32,7 @@ void api_health(struct exchange *ex, void *user)
     writer_object(&w);
     writer_key_string(&w, "status", names[api->phase]);
     if (api->phase == API_LOADING) {
-        writer_key(&w, "progress");
-        writer_float(&w, (float)api->progress);
+        writer_key_float(&w, "progress", (float)api->progress);
         exchange_add_header(ex, "Retry-After", "1");
     } else if (api->engine != NULL) {
         put_load(&w, api->engine);

@@ -96,8 +96,7 @@ static void chat_members(struct writer *w, const struct tokenizer *t,
     size_t n;
     const char *bytes = tokenizer_token_bytes(t, id, &n);
     put_token(w, "token", t, id, as_id);
-    writer_key(w, "logprob");
-    writer_float(w, finite(logprob));
+    writer_key_float(w, "logprob", finite(logprob));
     writer_key(w, "bytes");
     writer_array(w);
     for (size_t i = 0; i < n; i++)
@@ -146,8 +145,7 @@ static void prompt_member(struct writer *w, const struct tokenizer *t,
     snprintf(key, sizeof key, "%d", id);
     writer_key(w, key);
     writer_object(w);
-    writer_key(w, "logprob");
-    writer_float(w, finite(logprob));
+    writer_key_float(w, "logprob", finite(logprob));
     writer_key_int(w, "rank", rank);
     put_token(w, "decoded_token", t, id, false);
     writer_end_object(w);

@@ -6,8 +6,6 @@
 
 #include "api/chat_messages.h"
 
-#define CALLS_MAX 128u
-#define TOOL_NAME_BYTES_MAX 256u
 #define PATH_BYTES 160 /* "messages[4095].content[99].content[99].text" */
 
 /* One message taken apart. */
@@ -121,21 +119,21 @@ static int add_call(struct blocks *b, const json_t *block, const char *path,
     const json_t *id, *name;
     json_t *input = NULL;
     char full[PATH_BYTES];
-    if (json_array_size(b->calls) == CALLS_MAX)
+    if (json_array_size(b->calls) == CHAT_CALLS_MAX)
         return err_field(err, path,
                          "%s is one call more than the %u accepted in a "
                          "message",
-                         path, CALLS_MAX);
+                         path, CHAT_CALLS_MAX);
     int rc = need_string(&id, block, "id", path, err);
     if (rc == 0)
         rc = need_string(&name, block, "name", path, err);
     if (rc != 0)
         return rc;
     size_t n = strlen(json_string_value(name));
-    if (n == 0 || n > TOOL_NAME_BYTES_MAX) {
+    if (n == 0 || n > CHAT_TOOL_NAME_BYTES_MAX) {
         snprintf(full, sizeof full, "%.120s.name", path);
         return err_field(err, full, "%s must have 1 to %u bytes", full,
-                         TOOL_NAME_BYTES_MAX);
+                         CHAT_TOOL_NAME_BYTES_MAX);
     }
     rc = json_get_object(block, "input", &input, path, err);
     if (rc < 0)
@@ -292,8 +290,7 @@ static const char *role_of(const json_t *message, const char *path,
 
 static bool is_assistant(const json_t *message)
 {
-    const char *role = json_string_value(json_object_get(message, "role"));
-    return role != NULL && strcmp(role, "assistant") == 0;
+    return chat_messages_is(message, "assistant");
 }
 
 static int read_message(struct blocks *b, const char **role,

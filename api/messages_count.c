@@ -4,11 +4,7 @@
 #include "api/api_state.h"
 #include "api/messages_error.h"
 #include "api/messages_request.h"
-#include "api/prepare.h"
 #include "api/task.h"
-#include "api/tokenize.h"
-#include "api/writer.h"
-#include "model/base/alloc.h"
 #include "model/model.h"
 #include "server/http/http.h"
 
@@ -18,12 +14,11 @@ static int parse(const struct task *t, struct chat_request *r, struct err *err)
     size_t n;
     const char *body = exchange_body(t->ex, &n);
     int rc = messages_request_parse(r, body, n, m->hp.n_vocab,
-                                    TOKENIZE_CHAT_BYTES, MESSAGES_COUNT, err);
+                                    api_request_bytes(t->api->options),
+                                    MESSAGES_COUNT, err);
     if (rc != 0)
         return rc;
-    r->replay = t->api->replay;
-    r->tenant = t->tenant;
-    rc = prepare_check_model(m, t->api->options, r->model, err);
+    rc = task_own_chat(t, r, err);
     if (rc != 0)
         chat_request_deinit(r);
     return rc;
@@ -31,29 +26,9 @@ static int parse(const struct task *t, struct chat_request *r, struct err *err)
 
 static int count(struct task *t)
 {
-    const struct model *m = t->api->model;
     struct chat_request r;
-    struct buf text = {0};
-    token_id *ids = NULL;
-    size_t n = 0;
     int rc = parse(t, &r, &t->err);
-    if (rc != 0)
-        return rc;
-    rc = prepare_chat_text(&text, m, &r, &t->err);
-    chat_request_deinit(&r);
-    if (rc == 0)
-        rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
-                              TOKENIZE_SPECIAL, &ids, &n, &t->err);
-    if (rc == 0) {
-        struct writer w;
-        writer_init(&w, &t->out);
-        writer_object(&w);
-        writer_key_int(&w, "input_tokens", (int64_t)n);
-        writer_end_object(&w);
-    }
-    mem_free(ids);
-    buf_deinit(&text);
-    return rc;
+    return rc == 0 ? task_count_chat(t, &r, NULL) : rc;
 }
 
 void api_count_messages(struct exchange *ex, void *user)

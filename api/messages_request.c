@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/chat_messages.h"
 #include "api/messages_blocks.h"
+#include "api/request_body.h"
 
-#define TOOL_NAME_BYTES_MAX 256u
 #define PATH_BYTES 96
 
 static int put(json_t *obj, const char *key, json_t *value, struct err *err)
@@ -82,11 +83,11 @@ static int read_messages(json_t *chat, const json_t *body, struct err *err)
 static int check_name(const char *name, const char *path, struct err *err)
 {
     char full[PATH_BYTES];
-    if (*name != '\0' && strlen(name) <= TOOL_NAME_BYTES_MAX)
+    if (*name != '\0' && strlen(name) <= CHAT_TOOL_NAME_BYTES_MAX)
         return 0;
     snprintf(full, sizeof full, "%.80s.name", path);
     return err_field(err, full, "%s must have 1 to %u bytes", full,
-                     TOOL_NAME_BYTES_MAX);
+                     CHAT_TOOL_NAME_BYTES_MAX);
 }
 
 /* {"name", "description", "input_schema", "strict"}; `type` is custom. */
@@ -350,18 +351,12 @@ int messages_request_parse(struct chat_request *r, const char *body, size_t n,
                            enum messages_use use, struct err *err)
 {
     json_t *root, *chat;
-    char text[64];
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     chat = json_object();
-    if (!json_is_object(root))
-        rc = err_set(err, ERR_INVALID, "the body must be a JSON object, not %s",
-                     json_describe(root, text));
-    else
-        rc = chat != NULL ? convert(chat, root, use, err)
-                          : err_nomem(err, "the request");
+    rc = chat != NULL ? convert(chat, root, use, err)
+                      : err_nomem(err, "the request");
     if (rc == 0) {
         rc = chat_request_read(r, chat, n_vocab, arena_limit, err);
         if (rc == -ERR_INVALID)

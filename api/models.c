@@ -57,8 +57,7 @@ void api_model(struct exchange *ex, void *user)
     const char *name = prepare_served_name(api->model, api->options);
     struct err err = {0};
     if (strcmp(exchange_tail(ex), name) != 0) {
-        err_set(&err, ERR_NOT_FOUND,
-                "There is no such model here; this server has '%s'.", name);
+        (void)prepare_no_model(name, &err);
         error_reply(ex, &err);
         return;
     }

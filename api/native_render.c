@@ -1,8 +1,6 @@
 /* native_render.c -- see native_render.h. */
 #include "api/native_render.h"
 
-#include <string.h>
-
 #include "api/answer_render.h"
 #include "api/writer.h"
 
@@ -42,12 +40,6 @@ void native_render_chunk(struct buf *out, const struct answer *a,
     writer_end_object(&w);
 }
 
-static void key_float(struct writer *w, const char *key, float v)
-{
-    writer_key(w, key);
-    writer_float(w, v);
-}
-
 static void put_settings(struct writer *w, const struct answer *a,
                          const struct job *job)
 {
@@ -56,13 +48,7 @@ static void put_settings(struct writer *w, const struct answer *a,
     writer_object(w);
     writer_key(w, "seed");
     writer_uint(w, p->seed);
-    key_float(w, "temperature", p->temperature);
-    writer_key_int(w, "top_k", p->top_k);
-    key_float(w, "top_p", p->top_p);
-    key_float(w, "min_p", p->min_p);
-    key_float(w, "repeat_penalty", p->repetition_penalty);
-    key_float(w, "presence_penalty", p->presence_penalty);
-    key_float(w, "frequency_penalty", p->frequency_penalty);
+    answer_params(w, p, "repeat_penalty");
     writer_key_int(w, "n_predict", job->max_tokens);
     writer_key_int(w, "max_tokens", job->max_tokens);
     writer_key_bool(w, "ignore_eos", job->ignore_eos);
@@ -78,7 +64,7 @@ static void put_settings(struct writer *w, const struct answer *a,
     for (uint32_t i = 0; i < p->n_bias; i++) {
         writer_object(w);
         writer_key_int(w, "token", p->bias[i].id);
-        key_float(w, "bias", p->bias[i].bias);
+        writer_key_float(w, "bias", p->bias[i].bias);
         writer_end_object(w);
     }
     writer_end_array(w);
@@ -92,16 +78,6 @@ static const char *stop_type(const struct choice *c)
     return c->stop_string != NULL ? "word" : "eos";
 }
 
-static bool has_newline(const struct choice *c)
-{
-    for (uint32_t i = 0; i < c->parts.n; i++) {
-        const struct buf *text = &c->parts.items[i].bytes;
-        if (text->len > 0 && memchr(text->data, '\n', text->len) != NULL)
-            return true;
-    }
-    return false;
-}
-
 void native_render_end(struct buf *out, const struct answer *a,
                        const struct choice *c, const struct job *job,
                        const struct buf *prompt, uint32_t ctx)
@@ -113,7 +89,7 @@ void native_render_end(struct buf *out, const struct answer *a,
     put_settings(&w, a, job);
     writer_key(&w, "prompt");
     writer_string_n(&w, buf_str(prompt), prompt->len);
-    writer_key_bool(&w, "has_new_line", has_newline(c));
+    writer_key_bool(&w, "has_new_line", c->has_newline);
     writer_key_bool(&w, "truncated",
                     c->finish == FINISH_LENGTH &&
                         c->n_prompt + c->n_completion >= ctx);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/request_body.h"
 #include "model/base/alloc.h"
 #include "model/text/tokenizer.h"
 
@@ -132,12 +133,13 @@ static int read_prompt(json_t **out, json_t *v, const struct tokenizer *t,
     return rc;
 }
 
-/* Whether a key of logit_bias is an id; else it is a text. */
+/* A key of logit_bias is an id if all of it is a number, else a text. */
 static json_t *bias_key(const char *key)
 {
-    const size_t n = strlen(key);
-    const bool is_id = n > 0 && strspn(key, "-0123456789") == n;
-    return is_id ? json_integer(strtoll(key, NULL, 10)) : json_string(key);
+    const char *digits = key + (*key == '-');
+    const size_t n = strspn(digits, "0123456789");
+    return n > 0 && digits[n] == '\0' ? json_integer(strtoll(key, NULL, 10))
+                                      : json_string(key);
 }
 
 /* {"Hello": -1} as [["Hello", -1]], which completions take too. */
@@ -200,16 +202,20 @@ static int rename_fields(json_t *to, const json_t *from, struct err *err)
     return rc;
 }
 
+/* What its answers have no place for is not computed. */
+static void settle(struct completion_request *r)
+{
+    struct sampling_fields *f = &r->sampling;
+    r->echo = false;
+    f->has &= ~(unsigned)SAMPLING_PROMPT_LOGPROBS;
+    r->warms_cache = f->has & SAMPLING_MAX_TOKENS && f->max_tokens == 0;
+}
+
 static int read_body(struct completion_request *r, json_t *body,
                      const struct tokenizer *t, uint32_t n_vocab,
                      size_t arena_limit, struct err *err)
 {
-    char text[64];
     json_t *prompt = NULL, *given = json_object_get(body, "prompt");
-    if (!json_is_object(body))
-        return err_set(err, ERR_INVALID,
-                       "the body must be a JSON object, not %s",
-                       json_describe(body, text));
     json_t *plain = json_copy_object(body);
     int rc = plain != NULL ? rename_fields(plain, body, err)
                            : err_nomem(err, "the request");
@@ -220,6 +226,8 @@ static int read_body(struct completion_request *r, json_t *body,
     }
     if (rc == 0)
         rc = completion_request_read(r, plain, n_vocab, arena_limit, err);
+    if (rc == 0)
+        settle(r);
     json_decref(plain);
     return rc;
 }
@@ -229,8 +237,7 @@ int native_request_parse(struct completion_request *r, const char *body,
                          size_t arena_limit, struct err *err)
 {
     json_t *root;
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     rc = read_body(r, root, t, n_vocab, arena_limit, err);

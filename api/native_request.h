@@ -3,7 +3,8 @@
  * What it calls otherwise is renamed (n_predict, n_probs, return_tokens), and
  * its prompts are unwrapped: {"prompt_string": ...}, and arrays in which texts
  * stand between token ids; the rest is read as a completion.  Its reply is as
- * long as the server lets it be, unless it says.
+ * long as the server lets it be, unless it says; with n_predict 0 the prompt is
+ * computed for the cache, and no more.
  *
  * Pool thread; pure. */
 #ifndef LFMD_API_NATIVE_REQUEST_H

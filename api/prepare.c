@@ -16,8 +16,7 @@
 #include "model/model.h"
 #include "server/engine/job.h"
 
-#define REQUEST_BYTES_DEFAULT ((size_t)64 << 20)
-#define SALT_SEED 1u /* so that no salt is an API key (api.c) */
+#define SALT_SEED 1u /* so that no salt is an API key (tenant.c) */
 #define STOP_IDS_MAX (2 * HPARAMS_MAX_EOS + 1 + SAMPLING_STOP_IDS_MAX)
 
 _Static_assert(SAMPLING_DRAFT_MAX == JOB_DRAFT_MAX, "one bound, two rooms");
@@ -135,15 +134,16 @@ static int check_context(uint32_t *max_tokens, const struct model *m,
                          const struct sampling_fields *f, const char *field,
                          size_t n_prompt, uint32_t wanted, struct err *err)
 {
-    size_t ctx = m->ctx_tokens;
-    bool asked = (f->has & SAMPLING_MAX_TOKENS) && !f->clips_max_tokens;
-    uint32_t least = asked ? wanted : 1;
+    const size_t ctx = m->ctx_tokens;
+    const bool given = f->has & SAMPLING_MAX_TOKENS;
+    const bool asked = given && !f->clips_max_tokens;
+    const bool bounded = given || wanted > 0;
+    const uint32_t least = asked || (given && wanted == 0) ? wanted : 1;
     if (n_prompt + least > ctx)
         return too_long(n_prompt < ctx ? "max_tokens" : field, n_prompt, least,
                         ctx, err);
     size_t rest = ctx - n_prompt;
-    *max_tokens =
-        asked || (wanted > 0 && wanted < rest) ? wanted : (uint32_t)rest;
+    *max_tokens = asked || (bounded && wanted < rest) ? wanted : (uint32_t)rest;
     if (f->min_tokens > *max_tokens)
         return err_field(err, "min_tokens",
                          "min_tokens is %u, but the reply "
@@ -233,8 +233,7 @@ static int make_job(struct job **out, const struct model *m,
     int rc = check_context(&max_tokens, m, f, field, n_prompt, wanted, err);
     if (rc != 0)
         return rc;
-    struct job *job = job_new(o->request_bytes != 0 ? o->request_bytes
-                                                    : REQUEST_BYTES_DEFAULT);
+    struct job *job = job_new(api_request_bytes(o));
     if (job == NULL)
         return err_nomem(err, "the request");
     job->prompt = arena_dup(job->arena, prompt, n_prompt * sizeof *prompt);
@@ -277,12 +276,8 @@ const char *prepare_served_name(const struct model *m,
                                                                : m->name;
 }
 
-int prepare_check_model(const struct model *m, const struct api_options *o,
-                        const char *name, struct err *err)
+int prepare_no_model(const char *served, struct err *err)
 {
-    const char *served = prepare_served_name(m, o);
-    if (!o->strict_model_name || name == NULL || strcmp(name, served) == 0)
-        return 0;
     (void)err_field(err, "model",
                     "there is no such model here; the one served "
                     "is %s",
@@ -290,6 +285,15 @@ int prepare_check_model(const struct model *m, const struct api_options *o,
     if (err != NULL)
         err->class_ = ERR_NOT_FOUND;
     return -ERR_NOT_FOUND;
+}
+
+int prepare_check_model(const struct model *m, const struct api_options *o,
+                        const char *name, struct err *err)
+{
+    const char *served = prepare_served_name(m, o);
+    if (!o->strict_model_name || name == NULL || strcmp(name, served) == 0)
+        return 0;
+    return prepare_no_model(served, err);
 }
 
 int prepare_chat_text(struct buf *out, const struct model *m,
@@ -304,6 +308,29 @@ int prepare_chat_text(struct buf *out, const struct model *m,
                        "use /v1/completions");
     return chat_prompt_render(out, t, tokenizer_bos_text(m->tokenizer),
                               tokenizer_eos_text(m->tokenizer), r, err);
+}
+
+/* The rendered text as tokens, which the caller frees. */
+static int encode_chat(token_id **ids, size_t *n, struct buf *text,
+                       const struct model *m, const struct chat_request *r,
+                       struct err *err)
+{
+    int rc = prepare_chat_text(text, m, r, err);
+    /* The template writes BOS itself. */
+    return rc != 0 ? rc
+                   : tokenizer_encode(m->tokenizer, buf_str(text), text->len,
+                                      TOKENIZE_SPECIAL, ids, n, err);
+}
+
+int prepare_chat_count(size_t *n, const struct model *m,
+                       const struct chat_request *r, struct err *err)
+{
+    struct buf text = {0};
+    token_id *ids = NULL;
+    int rc = encode_chat(&ids, n, &text, m, r, err);
+    mem_free(ids);
+    buf_deinit(&text);
+    return rc;
 }
 
 /* The answer proper is bound; thoughts are free, and so are calls. */
@@ -391,11 +418,7 @@ int prepare_chat(struct job **out, struct speech_options *speech,
     token_id *ids = NULL;
     size_t n = 0;
     struct job *job = NULL;
-    int rc = prepare_chat_text(&text, m, r, err);
-    /* The template writes BOS itself. */
-    if (rc == 0)
-        rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
-                              TOKENIZE_SPECIAL, &ids, &n, err);
+    int rc = encode_chat(&ids, &n, &text, m, r, err);
     if (rc == 0)
         rc = make_job(&job, m, o, f, "messages", ids, n, reply_of(f, o), err);
     if (rc == 0) {
@@ -448,6 +471,9 @@ int prepare_completion(struct job **out, const struct model *m,
         job->params.n_logprobs = r->n_logprobs;
         if (r->echo && r->want_logprobs)
             want_echo_logprobs(job, r->n_logprobs);
+        /* A prompt nothing is wanted of is not computed: so its state is. */
+        job->want.last =
+            r->warms_cache && job->n_choices == 1 && !job->want_prompt_logprobs;
         if (r->grammar != NULL)
             job->grammar = grammar_ref(r->grammar);
     }

@@ -26,7 +26,10 @@ struct model;
 const char *prepare_served_name(const struct model *m,
                                 const struct api_options *o);
 
-/* -ERR_NOT_FOUND when names are strict and `name` (NULL: none) is another. */
+/* -ERR_NOT_FOUND: the request names a model other than the served one. */
+int prepare_no_model(const char *served, struct err *err);
+
+/* The same when names are strict and `name` (NULL: none) is another. */
 int prepare_check_model(const struct model *m, const struct api_options *o,
                         const char *name, struct err *err);
 
@@ -50,6 +53,10 @@ uint64_t prepare_salt(const char *cache_salt);
 /* The rendered text of a chat, for /apply-template and /tokenize. */
 int prepare_chat_text(struct buf *out, const struct model *m,
                       const struct chat_request *r, struct err *err);
+
+/* How many tokens that text has. */
+int prepare_chat_count(size_t *n, const struct model *m,
+                       const struct chat_request *r, struct err *err);
 
 /* The sampling numbers of a request that names none. */
 struct sample_params prepare_defaults(const struct model *m);

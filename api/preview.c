@@ -5,22 +5,16 @@
  * A preview goes the way of the request itself (prepare.h), so its tokens and
  * numbers are those that would run, and whatever would be refused is refused
  * here in the same words.  Counting alone asks for no room in the context. */
+#include "api/answer_render.h"
 #include "api/api_state.h"
 #include "api/ids.h"
 #include "api/prepare.h"
 #include "api/task.h"
 #include "api/tokenize.h"
 #include "api/writer.h"
-#include "model/base/alloc.h"
 #include "model/model.h"
 #include "server/engine/job.h"
 #include "server/http/http.h"
-
-static void put_float(struct writer *w, const char *key, float v)
-{
-    writer_key(w, key);
-    writer_float(w, v);
-}
 
 static void put_ids(struct writer *w, const char *key, const token_id *ids,
                     uint32_t n)
@@ -40,13 +34,7 @@ static void put_sampling(struct writer *w, const struct job *job,
     writer_key(w, "sampling_params");
     writer_object(w);
     writer_key_int(w, "n", job->n_choices);
-    put_float(w, "temperature", p->temperature);
-    put_float(w, "top_p", p->top_p);
-    writer_key_int(w, "top_k", p->top_k);
-    put_float(w, "min_p", p->min_p);
-    put_float(w, "repetition_penalty", p->repetition_penalty);
-    put_float(w, "presence_penalty", p->presence_penalty);
-    put_float(w, "frequency_penalty", p->frequency_penalty);
+    answer_params(w, p, "repetition_penalty");
     if (f->has & SAMPLING_SEED)
         writer_key_int(w, "seed", (int64_t)p->seed);
     else
@@ -77,7 +65,8 @@ static void put_job(struct writer *w, const struct api *api,
     char id[IDS_BYTES];
     struct buf text = {0};
     ids_new(id, id_prefix);
-    tokenize_join(&text, api->model->tokenizer, job->prompt, job->n_prompt);
+    tokenize_join(&text, api->model->tokenizer, job->prompt, job->n_prompt,
+                  false);
     writer_object(w);
     writer_key_string(w, "request_id", id);
     writer_key_string(w, "model",
@@ -99,14 +88,13 @@ static void put_job(struct writer *w, const struct api *api,
 static int parse_chat(const struct task *t, struct chat_request *r,
                       struct err *err)
 {
-    const struct model *m = t->api->model;
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    int rc =
-        chat_request_parse(r, body, n, m->hp.n_vocab, TOKENIZE_CHAT_BYTES, err);
+    int rc = chat_request_parse(r, body, n, t->api->model->hp.n_vocab,
+                                api_request_bytes(t->api->options), err);
     if (rc != 0)
         return rc;
-    rc = prepare_check_model(m, t->api->options, r->model, err);
+    rc = task_own_chat(t, r, err);
     if (rc != 0)
         chat_request_deinit(r);
     return rc;
@@ -145,8 +133,9 @@ static int render_completion(struct task *t)
     struct writer w;
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    int rc = completion_request_parse(&r, body, n, m->hp.n_vocab,
-                                      TOKENIZE_CHAT_BYTES, &t->err);
+    int rc =
+        completion_request_parse(&r, body, n, m->hp.n_vocab,
+                                 api_request_bytes(t->api->options), &t->err);
     if (rc != 0)
         return rc;
     rc = prepare_check_model(m, t->api->options, r.model, &t->err);
@@ -173,28 +162,8 @@ void api_render_completion(struct exchange *ex, void *user)
 static int count_chat(struct task *t)
 {
     struct chat_request r;
-    struct buf text = {0};
-    token_id *ids = NULL;
-    size_t n = 0;
     int rc = parse_chat(t, &r, &t->err);
-    if (rc != 0)
-        return rc;
-    rc = prepare_chat_text(&text, t->api->model, &r, &t->err);
-    chat_request_deinit(&r);
-    if (rc == 0)
-        rc = tokenizer_encode(t->api->model->tokenizer, buf_str(&text),
-                              text.len, TOKENIZE_SPECIAL, &ids, &n, &t->err);
-    if (rc == 0) {
-        struct writer w;
-        writer_init(&w, &t->out);
-        writer_object(&w);
-        writer_key_string(&w, "object", "response.input_tokens");
-        writer_key_int(&w, "input_tokens", (int64_t)n);
-        writer_end_object(&w);
-    }
-    mem_free(ids);
-    buf_deinit(&text);
-    return rc;
+    return rc == 0 ? task_count_chat(t, &r, "response.input_tokens") : rc;
 }
 
 void api_count_chat(struct exchange *ex, void *user)

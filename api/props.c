@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/answer_render.h"
 #include "api/api_state.h"
 #include "api/error.h"
 #include "api/prepare.h"
@@ -18,12 +19,6 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-static void put_float(struct writer *w, const char *key, float v)
-{
-    writer_key(w, key);
-    writer_float(w, v);
-}
-
 /* What a request gets that names nothing. */
 static void put_generation(struct writer *w, const struct api *api)
 {
@@ -34,13 +29,7 @@ static void put_generation(struct writer *w, const struct api *api)
     writer_key(w, "params");
     writer_object(w);
     writer_key_int(w, "seed", UINT32_MAX); /* llama-server's "by chance" */
-    put_float(w, "temperature", p.temperature);
-    writer_key_int(w, "top_k", p.top_k);
-    put_float(w, "top_p", p.top_p);
-    put_float(w, "min_p", p.min_p);
-    put_float(w, "repeat_penalty", p.repetition_penalty);
-    put_float(w, "presence_penalty", p.presence_penalty);
-    put_float(w, "frequency_penalty", p.frequency_penalty);
+    answer_params(w, &p, "repeat_penalty");
     writer_key_int(w, "max_tokens", -1); /* the rest of the context */
     writer_key_int(w, "n_predict", -1);
     writer_end_object(w);

@@ -1,49 +1,37 @@
 /* responses.c -- what there is beside POST /v1/responses: how long a prompt
  * is; and, since nothing is kept, no response to get, cancel or delete. */
 #include "api/api_state.h"
-#include "api/prepare.h"
 #include "api/responses_fit.h"
 #include "api/responses_request.h"
 #include "api/task.h"
-#include "api/tokenize.h"
-#include "api/writer.h"
 #include "model/model.h"
 #include "server/http/http.h"
 
-/* Counts what usage would say, past replies as they were said included. */
-static int count_request(const struct task *t, struct chat_request *r,
-                         bool truncates, size_t *n, struct err *err)
+/* What would be left of the input, to be counted. */
+static int fit(const struct task *t, struct chat_request *r, bool truncates,
+               struct err *err)
 {
-    const struct model *m = t->api->model;
-    r->replay = t->api->replay;
-    r->tenant = t->tenant;
-    int rc = prepare_check_model(m, t->api->options, r->model, err);
+    int rc = task_own_chat(t, r, err);
     if (rc == 0 && truncates)
-        rc = responses_truncate(r, m, err);
-    return rc == 0 ? responses_count(n, m, r, err) : rc;
+        rc = responses_truncate(r, t->api->model, err);
+    if (rc != 0)
+        chat_request_deinit(r);
+    return rc;
 }
 
 static int count(struct task *t)
 {
     struct responses_asked asked = {0};
     struct chat_request r;
-    struct writer w;
-    size_t n, n_tokens = 0;
+    size_t n;
     const char *body = exchange_body(t->ex, &n);
     int rc =
         responses_request_parse(&r, &asked, body, n, t->api->model->hp.n_vocab,
-                                TOKENIZE_CHAT_BYTES, &t->err);
-    if (rc == 0) {
-        rc = count_request(t, &r, asked.truncates, &n_tokens, &t->err);
-        chat_request_deinit(&r);
-    }
-    if (rc == 0) {
-        writer_init(&w, &t->out);
-        writer_object(&w);
-        writer_key_string(&w, "object", "response.input_tokens");
-        writer_key_int(&w, "input_tokens", (int64_t)n_tokens);
-        writer_end_object(&w);
-    }
+                                api_request_bytes(t->api->options), &t->err);
+    if (rc == 0)
+        rc = fit(t, &r, asked.truncates, &t->err);
+    if (rc == 0)
+        rc = task_count_chat(t, &r, "response.input_tokens");
     buf_deinit(&asked.echo);
     return rc;
 }

@@ -1,33 +1,14 @@
 /* responses_fit.c -- see responses_fit.h. */
 #include "api/responses_fit.h"
 
-#include <string.h>
-
+#include "api/chat_messages.h"
 #include "api/chat_request.h"
 #include "api/prepare.h"
-#include "model/base/alloc.h"
 #include "model/model.h"
-#include "model/text/tokenizer.h"
-
-int responses_count(size_t *out, const struct model *m,
-                    const struct chat_request *r, struct err *err)
-{
-    struct buf text = {0};
-    token_id *ids = NULL;
-    int rc = prepare_chat_text(&text, m, r, err);
-    if (rc == 0)
-        rc = tokenizer_encode(m->tokenizer, buf_str(&text), text.len,
-                              TOKENIZE_SPECIAL, &ids, out, err);
-    mem_free(ids);
-    buf_deinit(&text);
-    return rc;
-}
 
 static bool is_role(const json_t *messages, size_t i, const char *role)
 {
-    const char *s =
-        json_string_value(json_object_get(json_array_get(messages, i), "role"));
-    return s != NULL && strcmp(s, role) == 0;
+    return chat_messages_is(json_array_get(messages, i), role);
 }
 
 /* The messages without [from, to). */
@@ -52,7 +33,7 @@ static int fits(const struct chat_request *r, const struct model *m,
     less.messages = without(r->messages, from, to);
     if (less.messages == NULL)
         return err_nomem(err, "the messages");
-    int rc = responses_count(&n, m, &less, err);
+    int rc = prepare_chat_count(&n, m, &less, err);
     json_decref(less.messages);
     return rc != 0 ? rc : n <= room;
 }

@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/chat_messages.h"
 #include "api/responses_words.h"
 
 #define ID_BYTES_MAX 256u
-#define NAME_BYTES_MAX 256u
-#define CALLS_MAX 128u
 #define PATH_BYTES 64
 #define THOUGHTS "reasoning_content"
 #define ITEM_BYTES 32 /* "input[18446744073709551615]" */
@@ -17,6 +16,7 @@
 struct walk {
     json_t *messages; /* owned by the caller */
     json_t *open;     /* borrowed: the assistant message that may still grow */
+    struct buf thoughts;   /* owned: its, until something else follows */
     char path[ITEM_BYTES]; /* of the item */
 };
 
@@ -54,6 +54,15 @@ static json_t *open_reply(struct walk *w, struct err *err)
     if (w->open == NULL)
         w->open = add_message(w, "assistant", err);
     return w->open;
+}
+
+/* The thoughts so far become the message's. */
+static int close_thoughts(struct walk *w, struct err *err)
+{
+    if (w->thoughts.len == 0 && buf_ok(&w->thoughts))
+        return 0;
+    json_t *m = open_reply(w, err);
+    return m != NULL ? put_buf(m, THOUGHTS, &w->thoughts, err) : -ERR_NOMEM;
 }
 
 /* What has said its text or its calls does not think again. */
@@ -198,8 +207,7 @@ static int read_arguments(json_t **out, const json_t *item, const char *path,
 {
     const char *s;
     size_t n = 0;
-    char full[PATH_BYTES], text[64];
-    struct err why = {0};
+    char full[PATH_BYTES];
     int rc = json_get_text(item, "arguments", &s, &n, path, err);
     if (rc < 0)
         return rc;
@@ -207,18 +215,8 @@ static int read_arguments(json_t **out, const json_t *item, const char *path,
         *out = json_object();
         return *out != NULL ? 0 : nomem(err);
     }
-    rc = json_parse(out, s, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, &why);
-    if (rc == -ERR_NOMEM)
-        return nomem(err);
     snprintf(full, sizeof full, "%.40s.arguments", path);
-    if (rc != 0)
-        return err_field(err, full, "%s is %s", full, why.text);
-    if (json_is_object(*out))
-        return 0;
-    rc = err_field(err, full, "%s must hold a JSON object, not %s", full,
-                   json_describe(*out, text));
-    json_decref(*out);
-    return rc;
+    return chat_messages_arguments(out, s, n, full, err);
 }
 
 static int add_call(struct walk *w, json_t *call, struct err *err)
@@ -232,11 +230,11 @@ static int add_call(struct walk *w, json_t *call, struct err *err)
         if (put(m, "tool_calls", calls, err) != 0)
             return -ERR_NOMEM;
     }
-    if (json_array_size(calls) == CALLS_MAX)
+    if (json_array_size(calls) == CHAT_CALLS_MAX)
         return err_field(err, w->path,
                          "%s is one more than the %u calls in a row that are "
                          "accepted",
-                         w->path, CALLS_MAX);
+                         w->path, CHAT_CALLS_MAX);
     return json_array_append(calls, call) == 0 ? 0 : nomem(err);
 }
 
@@ -245,7 +243,8 @@ static int read_call(struct walk *w, const json_t *item, struct err *err)
     json_t *id, *name, *args;
     int rc = need_string(&id, item, "call_id", ID_BYTES_MAX, w->path, err);
     if (rc == 0)
-        rc = need_string(&name, item, "name", NAME_BYTES_MAX, w->path, err);
+        rc = need_string(&name, item, "name", CHAT_TOOL_NAME_BYTES_MAX, w->path,
+                         err);
     if (rc == 0)
         rc = read_arguments(&args, item, w->path, err);
     if (rc != 0)
@@ -288,26 +287,19 @@ static int read_reasoning(struct walk *w, const json_t *item, struct err *err)
     static const char *const kinds[] = {"reasoning_text", "text", NULL};
     const json_t *v = json_object_get(item, "content");
     char full[PATH_BYTES];
-    struct buf b = {0};
+    struct buf *b = &w->thoughts;
     if (w->open != NULL && has_spoken(w->open))
         w->open = NULL;
-    const json_t *so_far = json_object_get(w->open, THOUGHTS);
-    if (so_far != NULL) {
-        buf_put(&b, json_string_value(so_far), json_string_length(so_far));
-        buf_putc(&b, '\n');
-    }
-    size_t n = b.len;
-    int rc = 0;
+    if (v == NULL || json_is_null(v))
+        return 0;
+    const size_t before = b->len;
+    if (before > 0)
+        buf_putc(b, '\n');
+    const size_t n = b->len;
     snprintf(full, sizeof full, "%s.content", w->path);
-    if (v != NULL && !json_is_null(v))
-        rc = append_text(&b, v, kinds, full, err);
-    if (rc == 0 && (b.len > n || !buf_ok(&b))) {
-        json_t *m = open_reply(w, err);
-        if (m != NULL)
-            return put_buf(m, THOUGHTS, &b, err);
-        rc = -ERR_NOMEM;
-    }
-    buf_deinit(&b);
+    int rc = append_text(b, v, kinds, full, err);
+    if (b->len == n)
+        b->len = before;
     return rc;
 }
 
@@ -330,9 +322,13 @@ static int read_item(struct walk *w, const json_t *item, struct err *err)
     int rc = json_get_string(item, "type", &type, w->path, err);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strcmp(rows[i].type, type) == 0)
-            return rows[i].read(w, item, err);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(rows[i].type, type) != 0)
+            continue;
+        if (rows[i].read != read_reasoning)
+            rc = close_thoughts(w, err);
+        return rc < 0 ? rc : rows[i].read(w, item, err);
+    }
     snprintf(full, sizeof full, "%s.type", w->path);
     if (strcmp(type, "item_reference") == 0)
         return err_field(err, full,
@@ -367,7 +363,7 @@ static int read_input(struct walk *w, const json_t *input, struct err *err)
         if (rc != 0)
             return rc;
     }
-    return 0;
+    return close_thoughts(w, err);
 }
 
 int responses_input(json_t **out, const json_t *body, struct err *err)
@@ -385,6 +381,7 @@ int responses_input(json_t **out, const json_t *body, struct err *err)
     }
     if (rc == 0)
         rc = read_input(&w, json_object_get(body, "input"), err);
+    buf_deinit(&w.thoughts);
     if (rc != 0)
         json_decref(w.messages);
     else

@@ -204,8 +204,7 @@ static void put_params(struct writer *w, const struct sample_params *p)
         {"frequency_penalty", p->frequency_penalty},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        writer_key(w, rows[i].key);
-        writer_float(w, rows[i].value);
+        writer_key_float(w, rows[i].key, rows[i].value);
     }
 }
 

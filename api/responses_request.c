@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/error.h"
+#include "api/request_body.h"
 #include "api/responses_input.h"
 #include "api/responses_tools.h"
 #include "api/responses_words.h"
@@ -356,11 +357,12 @@ static void put_members(struct buf *out, const json_t *obj)
 }
 
 /* What wins over a chat's own: the limit under its name here, and that a
- * response is one reply without a place for ids. */
+ * response is one reply without a place for ids or what the prompt is worth. */
 static void settle(struct sampling_fields *f, const struct change *c)
 {
     f->n = 1;
     f->return_token_ids = false;
+    f->has &= ~(unsigned)SAMPLING_PROMPT_LOGPROBS;
     if (c->max_tokens == 0)
         return;
     f->max_tokens = (uint32_t)c->max_tokens;
@@ -373,21 +375,14 @@ int responses_request_parse(struct chat_request *r,
                             struct err *err)
 {
     json_t *root;
-    char text[64];
-    int rc =
-        json_parse(&root, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
+    int rc = request_body_parse(&root, body, n, err);
     if (rc != 0)
         return rc;
     struct change c = {.body = root, .err = err};
-    if (!json_is_object(root)) {
-        rc = err_set(err, ERR_INVALID, "the body must be a JSON object, not %s",
-                     json_describe(root, text));
-    } else {
-        c.chat = copy_body(root);
-        c.echo = json_object();
-        rc = c.chat != NULL && c.echo != NULL ? convert(&c)
-                                              : err_nomem(err, "the request");
-    }
+    c.chat = copy_body(root);
+    c.echo = json_object();
+    rc = c.chat != NULL && c.echo != NULL ? convert(&c)
+                                          : err_nomem(err, "the request");
     if (rc == 0)
         put_members(&asked->echo, c.echo);
     if (rc == 0 && !buf_ok(&asked->echo))

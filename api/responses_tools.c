@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/chat_messages.h"
 #include "api/chat_request.h"
 #include "api/responses_words.h"
 
 #define PATH_BYTES 64
-#define NAME_BYTES_MAX 256u
 
 static int nomem(struct err *err)
 {
@@ -44,11 +44,11 @@ static int check_function(const json_t *tool, const char *path, struct err *err)
     if (rc < 0)
         return rc;
     size_t n = rc > 0 ? json_string_length(json_object_get(tool, "name")) : 0;
-    if (n > 0 && n <= NAME_BYTES_MAX)
+    if (n > 0 && n <= CHAT_TOOL_NAME_BYTES_MAX)
         return 0;
     snprintf(full, sizeof full, "%.50s.name", path);
     return err_field(err, full, "%s must have 1 to %u bytes", full,
-                     NAME_BYTES_MAX);
+                     CHAT_TOOL_NAME_BYTES_MAX);
 }
 
 static int check_tool(const json_t *tool, const char *path, struct err *err)

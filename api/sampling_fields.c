@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "api/request_body.h"
 #include "api/token_fields.h"
 
-#define CACHE_SALT_BYTES_MAX 1024u
 #define REQUEST_ID_MAX 128u
 
 static int set_number(struct sampling_fields *f, enum sampling_has bit,
@@ -190,35 +190,12 @@ static int flags(struct sampling_fields *f, const json_t *body, struct err *err)
     return stream_options(f, body, err);
 }
 
-/* A short string without NUL that goes into the arena. */
-static int name(const char **out, const json_t *body, const char *key,
-                size_t most, struct arena *arena, struct err *err)
-{
-    const char *s;
-    int rc = json_get_string(body, key, &s, "", err);
-    if (rc <= 0)
-        return rc;
-    size_t n = json_string_length(json_object_get(body, key));
-    if (n == 0 || n > most || strlen(s) != n)
-        return err_field(err, key,
-                         "%s must have 1 to %zu bytes, none of them NUL", key,
-                         most);
-    *out = arena_strndup(arena, s, n);
-    return *out != NULL ? 0 : err_nomem(err, key);
-}
-
-int sampling_cache_salt(const char **out, const json_t *body,
-                        struct arena *arena, struct err *err)
-{
-    return name(out, body, "cache_salt", CACHE_SALT_BYTES_MAX, arena, err);
-}
-
 /* It becomes part of the answer's id, so it must fit into a line of a log. */
 static int request_id(struct sampling_fields *f, const json_t *body,
                       struct arena *arena, struct err *err)
 {
-    int rc =
-        name(&f->request_id, body, "request_id", REQUEST_ID_MAX, arena, err);
+    int rc = request_body_name(&f->request_id, body, "request_id",
+                               REQUEST_ID_MAX, arena, err);
     for (const char *s = f->request_id; rc == 0 && s != NULL && *s != '\0'; s++)
         if (*s <= ' ' || *s > '~')
             return err_field(err, "request_id",
@@ -289,8 +266,7 @@ int sampling_fields_parse(struct sampling_fields *f, const json_t *body,
     if (rc == 0)
         rc = flags(f, body, err);
     if (rc == 0)
-        rc = name(&f->cache_salt, body, "cache_salt", CACHE_SALT_BYTES_MAX,
-                  arena, err);
+        rc = request_body_salt(&f->cache_salt, body, arena, err);
     if (rc == 0)
         rc = request_id(f, body, arena, err);
     if (rc == 0)

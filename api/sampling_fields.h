@@ -63,7 +63,7 @@ struct sampling_fields {
     uint32_t max_tokens;   /* or max_completion_tokens, which wins, or
                               llama-server's n_predict */
     bool clips_max_tokens; /* to what the context leaves, instead of refusing;
-                              no field says so, but a protocol may */
+                              no field says so, but a protocol does */
     uint32_t min_tokens;
     uint32_t n;                    /* choices, 1 when absent */
     const struct logit_bias *bias; /* [n_bias], in the arena */
@@ -109,9 +109,5 @@ struct sampling_rules {
 int sampling_fields_parse(struct sampling_fields *f, const json_t *body,
                           const struct sampling_rules *rules,
                           struct arena *arena, struct err *err);
-
-/* Reads cache_salt, which keeps prefixes apart; untouched when absent. */
-int sampling_cache_salt(const char **out, const json_t *body,
-                        struct arena *arena, struct err *err);
 
 #endif

@@ -2,7 +2,11 @@
 #include "api/task.h"
 
 #include "api/api_state.h"
+#include "api/prepare.h"
 #include "api/reply.h"
+#include "api/request_body.h"
+#include "api/tenant.h"
+#include "api/writer.h"
 #include "model/base/alloc.h"
 #include "server/http/http.h"
 
@@ -15,6 +19,8 @@ static void task_work(void *user)
 static void task_done(void *user)
 {
     struct task *t = user;
+    if (t->rc == 0 && !buf_ok(&t->out))
+        t->rc = err_nomem(&t->err, "the answer");
     if (t->rc == 0)
         reply_json(t->ex, 200, &t->out);
     else
@@ -41,7 +47,7 @@ void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
             .ex = ex,
             .work = work,
             .error_body = error_body,
-            .tenant = api_tenant(api, ex),
+            .tenant = tenant_of(api, ex),
         };
         exchange_hold(ex);
         if (loop_background(api->loop, task_work, task_done, t) == 0) {
@@ -55,18 +61,33 @@ void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
     error_reply_as(ex, &err, 0, error_body);
 }
 
+int task_own_chat(const struct task *t, struct chat_request *r, struct err *err)
+{
+    r->replay = t->api->replay;
+    r->tenant = t->tenant;
+    return prepare_check_model(t->api->model, t->api->options, r->model, err);
+}
+
+int task_count_chat(struct task *t, struct chat_request *r, const char *object)
+{
+    struct writer w;
+    size_t n = 0;
+    int rc = prepare_chat_count(&n, t->api->model, r, &t->err);
+    chat_request_deinit(r);
+    if (rc != 0)
+        return rc;
+    writer_init(&w, &t->out);
+    writer_object(&w);
+    if (object != NULL)
+        writer_key_string(&w, "object", object);
+    writer_key_int(&w, "input_tokens", (int64_t)n);
+    writer_end_object(&w);
+    return 0;
+}
+
 int task_body(const struct task *t, json_t **out, struct err *err)
 {
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    char text[64];
-    int rc =
-        json_parse(out, body, n, JSON_DEPTH_DEFAULT, JSON_NODES_DEFAULT, err);
-    if (rc == 0 && !json_is_object(*out)) {
-        rc = err_set(err, ERR_INVALID, "the body must be a JSON object, not %s",
-                     json_describe(*out, text));
-        json_decref(*out);
-        *out = NULL;
-    }
-    return rc;
+    return request_body_parse(out, body, n, err);
 }

@@ -13,6 +13,7 @@
 #include "model/base/json.h"
 
 struct api;
+struct chat_request;
 struct exchange;
 struct task;
 
@@ -36,6 +37,15 @@ struct task {
 void task_start(struct api *api, struct exchange *ex, task_fn *work);
 void task_start_as(struct api *api, struct exchange *ex, task_fn *work,
                    error_body_fn *error_body);
+
+/* A chat that was read as of this task: its past replies may be those of the
+ * task's tenant, word for word, and its model must be the served one. */
+int task_own_chat(const struct task *t, struct chat_request *r,
+                  struct err *err);
+
+/* Tells how many tokens the prompt of a chat has, in an object of that name,
+ * NULL for none.  The request goes. */
+int task_count_chat(struct task *t, struct chat_request *r, const char *object);
 
 /* The body as an object: a new reference. */
 int task_body(const struct task *t, json_t **out, struct err *err);

@@ -10,7 +10,8 @@
 #include "server/engine/engine.h"
 #include "server/http/http.h"
 
-#define KEY_SEED 2u
+#define KEY_SEED 2u /* no salt is a key: see SALT_SEED (prepare.c) */
+#define SHARED_SEED 3u
 
 uint64_t tenant_of(const struct api *api, const struct exchange *ex)
 {
@@ -19,6 +20,14 @@ uint64_t tenant_of(const struct api *api, const struct exchange *ex)
     const char *key = auth_presented(exchange_header(ex, "Authorization"),
                                      exchange_header(ex, "X-Api-Key"));
     return key != NULL ? hash_bytes(key, strlen(key), KEY_SEED) : 0;
+}
+
+uint64_t tenant_salt(uint64_t tenant, uint64_t asked)
+{
+    const uint64_t both[] = {tenant, asked};
+    if (tenant == 0 || asked == 0)
+        return tenant + asked;
+    return hash_bytes(both, sizeof both, SHARED_SEED);
 }
 
 int tenant_check(const struct api *api, uint64_t tenant, uint32_t n_new,

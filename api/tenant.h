@@ -13,10 +13,13 @@
 struct api;
 struct exchange;
 
-/* In the handler: it reads headers.  Clients with keys of their own do not
- * learn from the time to the first token what others have asked, as long as
- * this is the cache_salt of their jobs. */
+/* In the handler: it reads headers. */
 uint64_t tenant_of(const struct api *api, const struct exchange *ex);
+
+/* The cache_salt of a tenant's job whose request asks for that one, 0 for none.
+ * Clients with keys of their own do not learn from the time to the first token
+ * what others have asked, whatever salt they guess. */
+uint64_t tenant_salt(uint64_t tenant, uint64_t asked);
 
 /* 0, or -ERR_BUSY when with `n_new` jobs more it would have more than
  * max_per_key; *n_own is then how many it has. */

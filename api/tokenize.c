@@ -39,9 +39,11 @@ static int text_of_messages(struct text *x, const struct task *t,
     size_t n;
     const char *body = exchange_body(t->ex, &n);
     int rc = chat_request_parse(&chat, body, n, t->api->model->hp.n_vocab,
-                                TOKENIZE_CHAT_BYTES, err);
+                                api_request_bytes(t->api->options), err);
     if (rc != 0)
         return rc;
+    chat.replay = t->api->replay;
+    chat.tenant = t->tenant;
     rc = prepare_chat_text(&x->rendered, t->api->model, &chat, err);
     chat_request_deinit(&chat);
     x->bytes = buf_str(&x->rendered);
@@ -111,7 +113,7 @@ static void put_string(struct writer *w, const struct tokenizer *tok,
                        token_id id)
 {
     struct buf text = {0};
-    tokenize_join(&text, tok, &id, 1);
+    tokenize_join(&text, tok, &id, 1, false);
     writer_string_n(w, buf_str(&text), text.len);
     if (!buf_ok(&text))
         w->out->failed = true;
@@ -188,19 +190,21 @@ void api_tokenize(struct exchange *ex, void *user)
  */
 
 void tokenize_join(struct buf *text, const struct tokenizer *tok,
-                   const token_id *ids, uint32_t n_ids)
+                   const token_id *ids, uint32_t n_ids, bool skip_special)
 {
     struct detok d;
     detok_init(&d);
     for (uint32_t i = 0; i < n_ids; i++) {
         size_t n;
         const char *bytes = tokenizer_token_bytes(tok, ids[i], &n);
+        if (skip_special && tokenizer_is_special(tok, ids[i]))
+            continue;
         char *room = buf_room(text, DETOK_ROOM(n));
         if (room == NULL)
             return;
         buf_added(text, detok_push(&d, bytes, n, room));
     }
-    char *room = buf_room(text, 3);
+    char *room = buf_room(text, DETOK_ROOM(0));
     if (room != NULL)
         buf_added(text, detok_finish(&d, room));
 }
@@ -226,7 +230,7 @@ static int detokenize(struct task *t)
                               DETOKENIZE_MAX_TOKENS, "tokens", arena, &t->err);
     if (rc == 0) {
         struct writer w;
-        tokenize_join(&text, t->api->model->tokenizer, ids, n);
+        tokenize_join(&text, t->api->model->tokenizer, ids, n, false);
         writer_init(&w, &t->out);
         writer_object(&w);
         writer_key(&w, "content");

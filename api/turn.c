@@ -15,7 +15,6 @@
 #include "server/http/http.h"
 #include "server/http/sse.h"
 
-#define REQUEST_BYTES ((size_t)64 << 20)
 #define PING_MS 10000u
 #define PROMPT_SCORES_MAX (1u << 21) /* up to 100 bytes each */
 
@@ -198,11 +197,9 @@ static void on_event(void *user, const struct job_event *e)
 static int parse(struct turn *t)
 {
     const struct api *api = t->api;
-    size_t limit = api->options->request_bytes;
+    const size_t limit = api_request_bytes(api->options);
     size_t n;
     const char *body = exchange_body(t->ex, &n);
-    if (limit == 0)
-        limit = REQUEST_BYTES;
     int rc = t->form->parse(t, body, n, limit, &t->err);
     t->parsed = rc == 0;
     if (rc != 0)
@@ -233,8 +230,7 @@ static int make_jobs(struct turn *t)
             return rc;
         tj->turn = t;
         tj->number = i;
-        if (tj->job->cache_salt == 0)
-            tj->job->cache_salt = t->tenant;
+        tj->job->cache_salt = tenant_salt(t->tenant, tj->job->cache_salt);
         tj->job->tenant = t->tenant;
         tj->job->on_event = on_event;
         tj->job->user = tj;
@@ -256,7 +252,7 @@ static int check_scores(struct turn *t)
     }
     if (n <= PROMPT_SCORES_MAX)
         return 0;
-    return err_field(&t->err, "prompt",
+    return err_field(&t->err, t->form->is_chat ? "prompt_logprobs" : "prompt",
                      "the logprobs of all prompts are %llu numbers, more than "
                      "the %u that an answer may hold",
                      (unsigned long long)n, PROMPT_SCORES_MAX);
@@ -388,7 +384,7 @@ void turn_begin(struct api *api, struct exchange *ex,
     t->api = api;
     t->ex = ex;
     t->form = form;
-    t->tenant = api_tenant(api, ex);
+    t->tenant = tenant_of(api, ex);
     const char *name = exchange_header(ex, "X-Request-Id");
     t->named = name != NULL && strcmp(name, exchange_request_id(ex)) == 0;
     t->preparing = true;

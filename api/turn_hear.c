@@ -12,7 +12,6 @@
 #include "api/turn_state.h"
 #include "model/base/clock.h"
 #include "server/http/http.h"
-#include "server/http/sse.h"
 
 /* Under the client's own name for it if it has one, as in vLLM. */
 static void name_answer(struct turn *t)
@@ -175,13 +174,4 @@ void turn_forget_told(struct turn *t, struct choice *c)
     buf_clear(&l->values);
     buf_clear(&l->tops);
     buf_clear(&l->offsets);
-}
-
-void form_frame(struct turn *t, const char *event)
-{
-    if (!buf_ok(&t->json))
-        t->out.failed = true;
-    else
-        sse_named_event(&t->out, event, buf_str(&t->json), t->json.len);
-    buf_clear(&t->json);
 }

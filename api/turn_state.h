@@ -36,8 +36,7 @@ struct turn {
     bool paused;     /* the reader is slow */
     bool parsed;     /* one of the requests is to be deinited */
     bool named;      /* by an X-Request-Id of the client's */
-    uint64_t tenant; /* of its jobs; whose calls are replayed; and cache_salt of
-                        jobs whose request names none */
+    uint64_t tenant; /* of its jobs, and whose calls are replayed */
     struct chat_request chat;
     struct completion_request completion;
     struct speech_options speech;

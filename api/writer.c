@@ -268,6 +268,12 @@ void writer_key_int(struct writer *w, const char *key, int64_t v)
     writer_int(w, v);
 }
 
+void writer_key_float(struct writer *w, const char *key, float v)
+{
+    writer_key(w, key);
+    writer_float(w, v);
+}
+
 void writer_key_bool(struct writer *w, const char *key, bool v)
 {
     writer_key(w, key);

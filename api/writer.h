@@ -59,6 +59,7 @@ void writer_members(struct writer *w, const char *json, size_t n);
 /* key and value at once */
 void writer_key_string(struct writer *w, const char *key, const char *s);
 void writer_key_int(struct writer *w, const char *key, int64_t v);
+void writer_key_float(struct writer *w, const char *key, float v);
 void writer_key_bool(struct writer *w, const char *key, bool v);
 void writer_key_null(struct writer *w, const char *key);
 

@@ -91,8 +91,8 @@ struct job {
     uint32_t n_prompt;      /* at least 1 */
     struct sample_params params;
     uint32_t n_choices;  /* at least 1; job_new sets 1 */
-    uint32_t max_tokens; /* per choice.  0: no reply, the prompt is computed
-                            and what is wanted of it told */
+    uint32_t max_tokens; /* per choice.  0: no reply, only what is wanted of
+                            the prompt */
     uint32_t min_tokens; /* until so many are drawn stop ids are banned and
                             stop strings not looked for */
     bool ignore_eos;     /* for the record: then prepare leaves the eos ids

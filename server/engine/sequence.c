@@ -77,17 +77,10 @@ static bool has_prompt_to_score(const struct sequence *seq)
     return seq->job->want_prompt_logprobs && seq->n_scored < seq->job->n_prompt;
 }
 
-/* The prompt is computed, for its states or for whoever begins so next, and
- * nothing is predicted. */
-static bool only_fills(const struct job *job)
-{
-    return job->max_tokens == 0 && !job->want_prompt_logprobs;
-}
-
 void sequence_aim(struct sequence *seq)
 {
     const struct job *job = seq->job;
-    if (only_fills(job)) {
+    if (capture_wants(&job->want)) {
         seq->sched.n_tokens = seq->sched.first_row = job->n_prompt;
         return;
     }
@@ -123,5 +116,5 @@ bool sequence_is_empty(const struct sequence *seq, uint32_t n_computed)
 {
     const struct job *job = seq->job;
     return job->max_tokens == 0 && !has_prompt_to_score(seq) &&
-           (!only_fills(job) || n_computed >= job->n_prompt);
+           (!capture_wants(&job->want) || n_computed >= job->n_prompt);
 }

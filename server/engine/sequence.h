@@ -97,7 +97,7 @@ static inline struct drafter *sequence_drafter(struct sequence *seq)
 }
 
 /* Nothing left to compute once n_computed tokens are: no reply wanted, no
- * prompt logprob to tell, and the prompt through. */
+ * prompt logprob to tell, and the prompt through if more is wanted of it. */
 bool sequence_is_empty(const struct sequence *seq, uint32_t n_computed);
 
 #endif

@@ -45,15 +45,8 @@ static void join(struct engine *e, struct sequence *seq)
 /* The choices that let the first compute the prompt for all. */
 static void join_others(struct engine *e, struct job *job)
 {
-    struct sequence *seqs = job->state->seqs;
-    for (uint32_t i = 1; i < job->n_choices; i++) {
-        if (!seqs[i].ended && sequence_is_empty(&seqs[i], job->n_prompt)) {
-            seqs[i].n_cached = seqs[0].n_cached;
-            emit_finish(&seqs[i], FINISH_LENGTH);
-        } else {
-            join(e, &seqs[i]);
-        }
-    }
+    for (uint32_t i = 1; i < job->n_choices; i++)
+        join(e, &job->state->seqs[i]);
 }
 
 static void take_in(struct engine *e, struct job *job)
@@ -71,9 +64,7 @@ static void take_in(struct engine *e, struct job *job)
         seq->sched.tenant = job->tenant;
         seq->sched.keeps = share_keeps(&e->sharing, job);
         seq->sched.room = &st->room;
-        /* One choice brings a prompt of which nothing else is wanted. */
-        if (i == 0 || (!share_saves_choices(&e->sharing, job) &&
-                       !sequence_is_empty(seq, job->n_prompt)))
+        if (i == 0 || !share_saves_choices(&e->sharing, job))
             join(e, seq);
     }
 }

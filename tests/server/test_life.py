@@ -186,6 +186,10 @@ def test_strict_names_and_alias(start):
     r = d.post("/v1/chat/completions", {**body, "model": "gpt-4"})
     assert r.status_code == 404
     assert r.json()["error"]["code"] == "model_not_found"
+    r = httpx.get(d.url + "/v1/models/gpt-4")
+    assert r.status_code == 404
+    assert r.json()["error"]["code"] == "model_not_found"
+    assert r.json()["error"]["param"] == "model"
     assert d.post("/v1/chat/completions",
                   {**body, "model": "my-model"}).status_code == 200
     assert d.stop() == 0

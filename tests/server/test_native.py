@@ -56,6 +56,10 @@ def test_streamed_and_whole_say_the_same(demo):
     assert chunks[-1]["timings"]["predicted_n"] == whole["tokens_predicted"]
     assert chunks[-1]["has_new_line"] == whole["has_new_line"]
     assert chunks[-1]["generation_settings"]["stream"] is True
+    lines = {**BODY, "grammar": 'root ::= "one" "\\n" "two"'}
+    assert post(demo, lines).json()["has_new_line"] is True
+    assert stream(demo, lines)[-1]["has_new_line"] is True
+    assert whole["has_new_line"] is False
 
 
 def test_prompts_of_every_shape(demo):
@@ -98,6 +102,31 @@ def test_what_stopped_it_is_named(demo):
     assert word not in r["content"]
 
 
+def test_a_reply_of_nothing_leaves_the_prompt_in_the_cache(demo):
+    body = {"prompt": "To be read before anybody asks. " * 12, "n_predict": 0}
+    r = post(demo, body).json()
+    assert r["content"] == "" and r["tokens_predicted"] == 0
+    assert r["timings"]["cache_n"] < r["tokens_evaluated"] // 2
+    assert [c["stop"] for c in stream(demo, body)] == [True]
+    r = post(demo, {**body, "n_predict": 2}).json()
+    assert r["timings"]["cache_n"] > r["tokens_evaluated"] // 2
+
+
+def test_a_bias_on_what_is_no_number_is_on_its_text(demo):
+    free = post(demo, BODY).json()["content"]
+    ids = ids_of(demo, "1-2")[1:]
+
+    def settings(key):
+        r = post(demo, {**BODY, "logit_bias": {key: -1}}).json()
+        return [b["token"] for b in r["generation_settings"]["logit_bias"]]
+    assert settings("1-2") == ids and settings("12") == [12]
+    assert settings("-") == ids_of(demo, "-")[1:]
+    assert post(demo, {**BODY, "logit_bias": {"-1": 1}}).status_code == 400
+    assert post(demo, {**BODY, "logit_bias": {}}).json()["content"] == free
+    assert post(demo, {**BODY, "echo": True, "logprobs": 2,
+                       "prompt_logprobs": 9}).json()["content"] == free
+
+
 @pytest.mark.parametrize("field,value,param", [
     ("n_predict", -2, "n_predict"),
     ("n_predict", "x", "n_predict"),
@@ -135,19 +164,3 @@ def test_timings_on_openai_endpoints(demo):
         assert "timings" in chunks[-1]
         between = ["timings" in c for c in chunks[1:-1]]
         assert all(b == ("timings_per_token" in extra) for b in between)
-
-
-def test_no_tokens_are_the_prompt_alone(demo):
-    """n_predict 0 is how llama-server's users warm its cache."""
-    prompt = "Nobody has said this to it before. " * 20
-    r = post(demo, {"prompt": prompt, "n_predict": 0}).json()
-    assert (r["content"], r["stop_type"], r["tokens_predicted"]) == \
-        ("", "limit", 0)
-    n = len(ids_of(demo, prompt))
-    assert r["timings"]["prompt_n"] == n
-    again = httpx.post(demo.url + "/v1/completions", timeout=60, json={
-        "prompt": prompt, "max_tokens": 0, "n": 2}).json()
-    assert [c["text"] for c in again["choices"]] == ["", ""]
-    assert again["usage"]["completion_tokens"] == 0
-    assert again["usage"]["prompt_tokens_details"]["cached_tokens"] > n - 64
-    assert stream(demo, {"prompt": prompt, "n_predict": 0})[-1]["content"] == ""

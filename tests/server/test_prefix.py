@@ -21,9 +21,9 @@ def chat(*turns, **kw):
     return {**GREEDY, "messages": messages, **kw}
 
 
-def ask(d, body, key=None):
+def ask(d, body, key=None, more=""):
     headers = {"Authorization": "Bearer " + key} if key else {}
-    r = d.post("/v1/chat/completions", body, headers=headers)
+    r = d.post("/v1/chat/completions" + more, body, headers=headers)
     assert r.status_code == 200, r.text
     return r.json()
 
@@ -145,7 +145,11 @@ def test_a_call_is_replayed_word_for_word_to_whom_it_was_told(demo_golden,
         much of it runs again."""
         call = {**message["tool_calls"][0], **kw}
         said = {**message, "tool_calls": [call] + message["tool_calls"][1:]}
-        answer = ask(d, next_turn(body, said), key)
+        turn = next_turn(body, said)
+        answer = ask(d, turn, key)
+        ids = answer["prompt_token_ids"]
+        assert ask(d, turn, key, "/render")["token_ids"] == ids
+        assert ask(d, turn, key, "/input_tokens")["input_tokens"] == len(ids)
         n = len(drawn)
         return (answer["prompt_token_ids"][:n] == drawn,
                 n - usage(answer)[1])
@@ -176,6 +180,7 @@ def test_keys_and_salts_share_nothing(start):
     assert cached("beta") > 100
     assert cached("alpha", cache_salt="pepper") == 0
     assert cached("alpha", cache_salt="pepper") > 100
+    assert cached("beta", cache_salt="pepper") == 0
     assert cached("alpha", cache_salt="alpha") == 0
     assert cached("alpha", cache_prompt=False) == 0
     assert cached("alpha") > 100

@@ -63,6 +63,8 @@ def test_every_way_to_name_a_schema(demo, fields):
 
 @pytest.mark.parametrize("fields, pattern", [
     ({"guided_regex": r"[0-9]{3}-[a-f]{2}"}, r"[0-9]{3}-[a-f]{2}"),
+    ({"regex": r"[0-9]{3}-[a-f]{2}"}, r"[0-9]{3}-[a-f]{2}"),
+    ({"ebnf": 'root ::= [0-9] "-" [a-f]'}, r"[0-9]-[a-f]"),
     ({"structured_outputs": {"regex": "x+y"}}, "x+y"),
     ({"guided_choice": ["yes", "no", "perhaps"]}, "yes|no|perhaps"),
     ({"structured_outputs": {"choice": ["é", "ü"]}}, "é|ü"),

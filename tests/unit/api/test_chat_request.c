@@ -399,7 +399,7 @@ TEST(tool_choice_decides_which_tools_are_in_play)
             "g") "],"
                  "\"tool_choice\":{\"type\":\"allowed_tools\","
                  "\"allowed_tools\":{\"mode\":\"required\",\"tools\":[" TOOL(
-                     "g") "]}}");
+                     "g") "," TOOL("g") "]}}");
     assert_int_equal(r.tool_choice, TOOL_CHOICE_REQUIRED);
     assert_int_equal(json_array_size(r.tools), 1);
     chat_request_deinit(&r);

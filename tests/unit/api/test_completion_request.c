@@ -52,6 +52,7 @@ TEST(a_wrong_value_is_refused_by_name)
         {"\"prompt\":\"a\",\"best_of\":2,\"n\":3", "best_of"},
         {"\"prompt\":\"a\",\"best_of\":2,\"stream\":true", "best_of"},
         {"\"prompt\":\"a\",\"max_tokens\":-1", "max_tokens"},
+        {"\"prompt\":\"a\",\"max_tokens\":0", "max_tokens"},
         {"\"prompt\":\"a\",\"temperature\":3", "temperature"},
         {"\"prompt\":\"a\",\"return_tokens_as_token_ids\":1",
          "return_tokens_as_token_ids"},

@@ -2,6 +2,7 @@
  * the demo model. */
 #include "tests/lib/test.h"
 
+#include "api/prepare.h"
 #include "api/responses_fit.h"
 #include "api/responses_request.h"
 #include "model/base/alloc.h"
@@ -62,7 +63,7 @@ static size_t count(const struct chat_request *r)
 {
     struct err err = {0};
     size_t n = 0;
-    assert_int_equal(responses_count(&n, model, r, &err), 0);
+    assert_int_equal(prepare_chat_count(&n, model, r, &err), 0);
     return n;
 }
 

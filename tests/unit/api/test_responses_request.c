@@ -141,6 +141,40 @@ TEST(thoughts_in_a_row_are_one_and_those_without_text_none)
                  "\"summary_text\",\"text\":\"s\"}],"
                  "\"encrypted_content\":\"xx\"}," SAY("c"),
                  "[" ASSISTANT "\"c\"}]");
+    items_become(THINK("a") "," THINK("") ",{\"type\":\"reasoning\","
+                                          "\"summary\":[]}," THINK("b"),
+                 "[" ASSISTANT "\"\"," THOUGHT("a\\nb") "}]");
+    items_become(
+        THINK("a") ",{\"role\":\"user\",\"content\":\"u\"}," THINK("b"),
+        "[" ASSISTANT "\"\"," THOUGHT("a") "},{\"role\":\"user\","
+                                           "\"content\":\"u\"}," ASSISTANT
+                                           "\"\"," THOUGHT("b") "}]");
+}
+
+/* Each would copy all before it, were they not put together at their end. */
+TEST(a_great_many_thoughts_take_no_more_than_their_length)
+{
+    UNUSED_STATE;
+    static const char first[] = "{\"input\":[{\"type\":\"reasoning\","
+                                "\"content\":\"",
+                      item[] = "{\"type\":\"reasoning\",\"content\":\"x\"}";
+    struct buf body = {0};
+    const size_t n_first = 4u << 20;
+    const uint32_t n = 200000;
+    buf_puts(&body, first);
+    memset(buf_room(&body, n_first), 'a', n_first);
+    buf_added(&body, n_first);
+    buf_puts(&body, "\"}");
+    for (uint32_t i = 0; i < n; i++)
+        buf_printf(&body, ",%s", item);
+    buf_puts(&body, "]}");
+    struct parsed p;
+    accept(&p, buf_str(&body));
+    const json_t *v =
+        json_object_get(json_array_get(p.r.messages, 0), "thinking");
+    assert_int_equal(json_string_length(v), n_first + 2 * (size_t)n);
+    discard(&p);
+    buf_deinit(&body);
 }
 
 TEST(a_result_in_parts_is_joined)
@@ -415,8 +449,10 @@ TEST(fields_of_a_chat_mean_the_same)
     struct parsed p;
     accept(&p, "{\"input\":\"x\",\"n\":3,\"messages\":7,\"logprobs\":7,"
                "\"max_tokens\":5,\"stop\":\"z\",\"guided_regex\":\"a\","
-               "\"return_token_ids\":true,\"unheard_of\":{}}");
+               "\"return_token_ids\":true,\"prompt_logprobs\":3,"
+               "\"unheard_of\":{}}");
     assert_int_equal(p.r.sampling.n, 1);
+    assert_false(p.r.sampling.has & SAMPLING_PROMPT_LOGPROBS);
     assert_false(p.r.want_logprobs);
     assert_false(p.r.sampling.return_token_ids);
     assert_int_equal(p.r.sampling.max_tokens, 5);
@@ -624,6 +660,7 @@ int main(void)
         cmocka_unit_test(what_one_reply_said_is_one_message),
         cmocka_unit_test(what_follows_a_call_is_another_message),
         cmocka_unit_test(thoughts_in_a_row_are_one_and_those_without_text_none),
+        cmocka_unit_test(a_great_many_thoughts_take_no_more_than_their_length),
         cmocka_unit_test(a_result_in_parts_is_joined),
         cmocka_unit_test(a_wrong_item_is_refused_by_its_path),
         cmocka_unit_test(calls_in_a_row_are_bounded),

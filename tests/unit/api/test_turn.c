@@ -108,10 +108,13 @@ static void stop_when_idle(void *user)
     struct http_stats stats;
     (void)user;
     http_stats(f.http, &stats);
-    if (api_idle(f.api) && engine_idle(f.engine) && stats.n_connections == 0)
-        loop_stop(f.loop);
-    else
+    if (!api_idle(f.api) || !engine_idle(f.engine) ||
+        stats.n_connections != 0) {
         loop_timer_again(f.settle, 1);
+        return;
+    }
+    engine_dispatch(f.engine); /* a cancelled job may still wait to be freed */
+    loop_stop(f.loop);
 }
 
 static void open_fixture(void)

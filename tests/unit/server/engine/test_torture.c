@@ -100,7 +100,7 @@ static void forget_grammars(void)
 static void make_sample(uint32_t i)
 {
     struct sample *s = &samples[i];
-    s->max_tokens = of_case(i, 18, 12) == 0 ? 0 : 1 + of_case(i, 1, MAX_REPLY);
+    s->max_tokens = 1 + of_case(i, 1, MAX_REPLY);
     s->n_choices = of_case(i, 2, 5) == 0 ? 1 + of_case(i, 3, RIG_CHOICES) : 1;
     s->scored = of_case(i, 4, 16) == 0;
     if (of_case(i, 13, 12) == 0) {
