@@ -24,14 +24,14 @@ LIBS    := -lmicrohttpd -ljansson -luv -lopenblas -lpcre2-8 -linih -lxxhash -lm
 src_model   := $(wildcard model/*.c model/*/*.c)
 src_server  := $(wildcard server/*/*.c)
 src_daemon  := $(wildcard server/*.c) # sees every room, so in no archive
-src_api     := $(wildcard api/*.c)
+src_api     := $(wildcard api/*.c api/*/*.c)
 src_config  := $(wildcard config/*.c)
 src_testlib := $(wildcard tests/lib/*.c)
 unit        := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c tests/kernels/*.c)
 fuzz        := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 bench       := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 ours        := $(wildcard model/*.[ch] model/*/*.[ch] server/*.[ch] server/*/*.[ch] \
-               api/*.[ch] config/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch] \
+               api/*.[ch] api/*/*.[ch] config/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch] \
                tests/*/*/*/*.[ch])
 export TSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/tools/tsan.supp
 jobs        := $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))

@@ -6,10 +6,10 @@
 
 #include "api/api_state.h"
 #include "api/embeddings.h"
-#include "api/error.h"
+#include "api/base/error.h"
 #include "api/form.h"
-#include "api/messages_error.h"
-#include "api/replay.h"
+#include "api/base/messages_error.h"
+#include "api/prompt/replay.h"
 #include "api/reply.h"
 #include "api/turn.h"
 #include "model/base/alloc.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "api/api_options.h"
-#include "api/auth.h"
+#include "api/base/auth.h"
 #include "model/base/err.h"
 #include "model/base/list.h"
 #include "server/loop/loop.h"

@@ -1,7 +1,7 @@
 /* form.c -- what the forms of streams share; see form.h. */
 #include "api/form.h"
 
-#include "api/answer_render.h"
+#include "api/answer/answer_render.h"
 #include "api/turn_state.h"
 #include "server/http/sse.h"
 

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "api/api_state.h"
-#include "api/completion_render.h"
-#include "api/logprob_render.h"
+#include "api/answer/completion_render.h"
+#include "api/answer/logprob_render.h"
 #include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "api/api_state.h"
-#include "api/logprob_render.h"
-#include "api/native_render.h"
-#include "api/native_request.h"
+#include "api/answer/logprob_render.h"
+#include "api/answer/native_render.h"
+#include "api/request/native_request.h"
 #include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"

@@ -4,7 +4,7 @@
  * answer within milliseconds while every core computes. */
 #include "api/api_state.h"
 #include "api/reply.h"
-#include "api/writer.h"
+#include "api/base/writer.h"
 #include "model/base/buf.h"
 #include "server/engine/engine.h"
 #include "server/http/http.h"

@@ -2,8 +2,8 @@
  * these messages is, which is what usage would say of them (its input_tokens
  * and cache_read_input_tokens together). */
 #include "api/api_state.h"
-#include "api/messages_error.h"
-#include "api/messages_request.h"
+#include "api/base/messages_error.h"
+#include "api/request/messages_request.h"
 #include "api/task.h"
 #include "model/model.h"
 #include "server/http/http.h"

@@ -9,8 +9,8 @@
 
 #include "api/api.h"
 #include "api/api_state.h"
-#include "api/error.h"
-#include "api/prepare.h"
+#include "api/base/error.h"
+#include "api/prompt/prepare.h"
 #include "model/base/buf.h"
 #include "model/base/process.h"
 #include "server/engine/engine.h"

@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "api/api_state.h"
-#include "api/error.h"
-#include "api/prepare.h"
+#include "api/base/error.h"
+#include "api/prompt/prepare.h"
 #include "api/reply.h"
-#include "api/writer.h"
+#include "api/base/writer.h"
 #include "model/base/buf.h"
 #include "model/model.h"
 #include "server/engine/engine.h"

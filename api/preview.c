@@ -5,13 +5,13 @@
  * A preview goes the way of the request itself (prepare.h), so its tokens and
  * numbers are those that would run, and whatever would be refused is refused
  * here in the same words.  Counting alone asks for no room in the context. */
-#include "api/answer_render.h"
+#include "api/answer/answer_render.h"
 #include "api/api_state.h"
-#include "api/ids.h"
-#include "api/prepare.h"
+#include "api/base/ids.h"
+#include "api/prompt/prepare.h"
 #include "api/task.h"
 #include "api/tokenize.h"
-#include "api/writer.h"
+#include "api/base/writer.h"
 #include "model/model.h"
 #include "server/engine/job.h"
 #include "server/http/http.h"

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/answer_render.h"
+#include "api/answer/answer_render.h"
 #include "api/api_state.h"
-#include "api/error.h"
-#include "api/prepare.h"
+#include "api/base/error.h"
+#include "api/prompt/prepare.h"
 #include "api/reply.h"
 #include "api/task.h"
-#include "api/writer.h"
+#include "api/base/writer.h"
 #include "model/base/alloc.h"
 #include "model/model.h"
 #include "server/engine/engine.h"

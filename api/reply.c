@@ -1,7 +1,7 @@
 /* reply.c -- see reply.h. */
 #include "api/reply.h"
 
-#include "api/error.h"
+#include "api/base/error.h"
 #include "model/base/err.h"
 #include "server/http/http.h"
 

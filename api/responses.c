@@ -1,8 +1,8 @@
 /* responses.c -- what there is beside POST /v1/responses: how long a prompt
  * is; and, since nothing is kept, no response to get, cancel or delete. */
 #include "api/api_state.h"
-#include "api/responses_fit.h"
-#include "api/responses_request.h"
+#include "api/prompt/responses_fit.h"
+#include "api/request/responses_request.h"
 #include "api/task.h"
 #include "model/model.h"
 #include "server/http/http.h"

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "api/error.h"
+#include "api/base/error.h"
 #include "model/base/buf.h"
 #include "model/base/err.h"
 #include "model/base/json.h"

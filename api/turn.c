@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "api/api_state.h"
-#include "api/error.h"
-#include "api/prepare.h"
+#include "api/base/error.h"
+#include "api/prompt/prepare.h"
 #include "api/tenant.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"

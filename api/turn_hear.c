@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 #include "api/api_state.h"
-#include "api/logprob_render.h"
-#include "api/prepare.h"
-#include "api/replay.h"
+#include "api/answer/logprob_render.h"
+#include "api/prompt/prepare.h"
+#include "api/prompt/replay.h"
 #include "api/turn_state.h"
 #include "model/base/clock.h"
 #include "server/http/http.h"

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "api/answer.h"
-#include "api/chat_request.h"
-#include "api/completion_request.h"
+#include "api/answer/answer.h"
+#include "api/request/chat_request.h"
+#include "api/request/completion_request.h"
 #include "api/form.h"
 #include "model/base/buf.h"
 #include "model/base/err.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/prepare.h"
+#include "api/prompt/prepare.h"
 #include "model/base/buf.h"
 #include "model/kernels/gemm_blas.h"
 #include "model/model.h"

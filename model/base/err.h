@@ -7,8 +7,9 @@
  *     cannot load the model in /models/x: layer 7: experts.31.w1 is [1792,
  * 2048], but config.json says [1536, 2048]
  *
- * Classes say what the *caller* can do about it; api/error.c maps them to HTTP.
- * No allocation, any thread; `err` may be NULL when nobody will read it. */
+ * Classes say what the *caller* can do about it; api/base/error.c maps them to
+ * HTTP. No allocation, any thread; `err` may be NULL when nobody will read it.
+ */
 #ifndef LFMD_MODEL_BASE_ERR_H
 #define LFMD_MODEL_BASE_ERR_H
 

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/chat_opening.h"
-#include "api/chat_prompt.h"
-#include "api/chat_request.h"
-#include "api/completion_request.h"
-#include "api/embedding_request.h"
-#include "api/messages_request.h"
-#include "api/responses_request.h"
+#include "api/prompt/chat_opening.h"
+#include "api/prompt/chat_prompt.h"
+#include "api/request/chat_request.h"
+#include "api/request/completion_request.h"
+#include "api/request/embedding_request.h"
+#include "api/request/messages_request.h"
+#include "api/request/responses_request.h"
 #include "model/template/template.h"
 
 #define VOCAB 1000u

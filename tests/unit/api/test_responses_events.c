@@ -3,7 +3,7 @@
 #include "tests/lib/test.h"
 
 #include "api/api_state.h"
-#include "api/responses_render.h"
+#include "api/answer/responses_render.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"
 #include "model/base/json.h"
