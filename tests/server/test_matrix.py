@@ -177,7 +177,7 @@ def test_every_field_that_is_read_is_in_the_document():
     known = {key for _, schema, body in REQUESTS
              for key in document.members(schema, body)}
     read = set()
-    for file in (ROOT / "api").glob("*.c"):
+    for file in (ROOT / "api").rglob("*.c"):
         read |= set(re.findall(
             r'json_(?:get_\w+|object_get)\(\s*(?:body|root)\s*,\s*"([^"]+)"',
             file.read_text()))
