@@ -5,10 +5,10 @@
 #include <strings.h>
 
 #include "api/api_state.h"
-#include "api/embeddings.h"
 #include "api/base/error.h"
-#include "api/form.h"
 #include "api/base/messages_error.h"
+#include "api/embeddings.h"
+#include "api/form.h"
 #include "api/prompt/replay.h"
 #include "api/reply.h"
 #include "api/turn.h"

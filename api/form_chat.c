@@ -1,7 +1,7 @@
 /* form_chat.c -- POST /v1/chat/completions as a form. */
-#include "api/api_state.h"
 #include "api/answer/chat_render.h"
 #include "api/answer/logprob_render.h"
+#include "api/api_state.h"
 #include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"

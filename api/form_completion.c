@@ -1,9 +1,9 @@
 /* form_completion.c -- POST /v1/completions as a form. */
 #include <string.h>
 
-#include "api/api_state.h"
 #include "api/answer/completion_render.h"
 #include "api/answer/logprob_render.h"
+#include "api/api_state.h"
 #include "api/tokenize.h"
 #include "api/turn_state.h"
 #include "model/model.h"

@@ -1,7 +1,7 @@
 /* form_messages.c -- POST /v1/messages, Anthropic's protocol, as a form. */
+#include "api/answer/messages_render.h"
 #include "api/api_state.h"
 #include "api/base/messages_error.h"
-#include "api/answer/messages_render.h"
 #include "api/request/messages_request.h"
 #include "api/turn_state.h"
 #include "model/model.h"

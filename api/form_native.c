@@ -3,9 +3,9 @@
  * Its streams end without [DONE]: the last object says "stop": true. */
 #include <string.h>
 
-#include "api/api_state.h"
 #include "api/answer/logprob_render.h"
 #include "api/answer/native_render.h"
+#include "api/api_state.h"
 #include "api/request/native_request.h"
 #include "api/tokenize.h"
 #include "api/turn_state.h"

@@ -12,11 +12,11 @@
  *
  * There is no [DONE]: the last event says the whole response again. */
 #include "api/answer/answer_render.h"
+#include "api/answer/logprob_render.h"
+#include "api/answer/responses_render.h"
 #include "api/api_state.h"
 #include "api/base/error.h"
-#include "api/answer/logprob_render.h"
 #include "api/prompt/responses_fit.h"
-#include "api/answer/responses_render.h"
 #include "api/request/responses_request.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"

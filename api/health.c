@@ -3,8 +3,8 @@
  * They look at the api's phase and at the engine's lock-free counters, so they
  * answer within milliseconds while every core computes. */
 #include "api/api_state.h"
-#include "api/reply.h"
 #include "api/base/writer.h"
+#include "api/reply.h"
 #include "model/base/buf.h"
 #include "server/engine/engine.h"
 #include "server/http/http.h"

@@ -3,9 +3,9 @@
 
 #include "api/api_state.h"
 #include "api/base/error.h"
+#include "api/base/writer.h"
 #include "api/prompt/prepare.h"
 #include "api/reply.h"
-#include "api/base/writer.h"
 #include "model/base/buf.h"
 #include "model/model.h"
 #include "server/engine/engine.h"

@@ -2,11 +2,11 @@
 #include "api/task.h"
 
 #include "api/api_state.h"
+#include "api/base/writer.h"
 #include "api/prompt/prepare.h"
 #include "api/reply.h"
 #include "api/request/request_body.h"
 #include "api/tenant.h"
-#include "api/base/writer.h"
 #include "model/base/alloc.h"
 #include "server/http/http.h"
 

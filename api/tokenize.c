@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "api/api_state.h"
-#include "api/prompt/prepare.h"
-#include "api/task.h"
-#include "api/request/token_fields.h"
-#include "api/tokenize.h"
 #include "api/base/writer.h"
+#include "api/prompt/prepare.h"
+#include "api/request/token_fields.h"
+#include "api/task.h"
+#include "api/tokenize.h"
 #include "model/base/alloc.h"
 #include "model/base/json.h"
 #include "model/base/utf8.h"

@@ -5,8 +5,8 @@
  * same by construction. */
 #include <stdio.h>
 
-#include "api/api_state.h"
 #include "api/answer/logprob_render.h"
+#include "api/api_state.h"
 #include "api/prompt/prepare.h"
 #include "api/prompt/replay.h"
 #include "api/turn_state.h"

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "api/answer/answer.h"
+#include "api/form.h"
 #include "api/request/chat_request.h"
 #include "api/request/completion_request.h"
-#include "api/form.h"
 #include "model/base/buf.h"
 #include "model/base/err.h"
 #include "model/base/list.h"

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "api/base/ids.h"
 #include "api/answer/parts.h"
+#include "api/base/ids.h"
 #include "model/base/buf.h"
 #include "model/base/token.h"
 #include "model/dialect/speech.h"

@@ -12,8 +12,8 @@
 
 #include "api/answer/answer.h"
 #include "api/answer/responses_logprobs.h"
-#include "api/request/responses_request.h"
 #include "api/base/writer.h"
+#include "api/request/responses_request.h"
 #include "model/base/err.h"
 
 #define IDS_RESPONSE "resp_"

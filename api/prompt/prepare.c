@@ -4,10 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/base/ids.h"
 #include "api/prompt/call_bind.h"
 #include "api/prompt/chat_opening.h"
 #include "api/prompt/chat_prompt.h"
-#include "api/base/ids.h"
 #include "api/prompt/prepare_words.h"
 #include "model/base/alloc.h"
 #include "model/base/hash.h"

@@ -1,9 +1,9 @@
 /* responses_fit.c -- see responses_fit.h. */
 #include "api/prompt/responses_fit.h"
 
+#include "api/prompt/prepare.h"
 #include "api/request/chat_messages.h"
 #include "api/request/chat_request.h"
-#include "api/prompt/prepare.h"
 #include "model/model.h"
 
 static bool is_role(const json_t *messages, size_t i, const char *role)

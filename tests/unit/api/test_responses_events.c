@@ -2,8 +2,8 @@
  * event, and all at once. */
 #include "tests/lib/test.h"
 
-#include "api/api_state.h"
 #include "api/answer/responses_render.h"
+#include "api/api_state.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"
 #include "model/base/json.h"

@@ -2,8 +2,8 @@
  * byte. */
 #include "tests/lib/test.h"
 
-#include "api/base/messages_error.h"
 #include "api/answer/messages_render.h"
+#include "api/base/messages_error.h"
 #include "api/turn_state.h"
 #include "model/base/alloc.h"
 
