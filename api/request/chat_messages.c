@@ -315,7 +315,7 @@ int chat_messages_normalise(json_t **out, const json_t *messages,
                          "messages must hold at least one message");
     if (n > CHAT_MESSAGES_MAX)
         return err_field(err, "messages",
-                         "messages holds %zu messages, more "
+                         "messages holds %zu entries, more "
                          "than the %u accepted",
                          n, CHAT_MESSAGES_MAX);
     json_t *list = json_array();
