@@ -215,7 +215,7 @@ test-clients: $(clients_env) build/clients-node/ready $(B)/lfmd ## what people u
 	$(asking) build/venv-clients/$(asks) --ignore=$(clients)/instructor
 	$(asking) build/venv-instructor/$(asks)/instructor
 
-test-peers: build/venv-peers/ready $(B)/lfmd ## llama-server's and vLLM's own tests, fetched (120 MB): 4 minutes
+test-peers: build/venv-peers/ready $(B)/lfmd ## llama-server's and vLLM's own tests, fetched (120 MB): 1 minute
 	build/venv-peers/bin/python $(peers)/fetch.py build/peers
 	build/venv-peers/bin/python $(peers)/run.py build/peers $(B)/lfmd
 
