@@ -19,8 +19,9 @@ int embedding_read_chat(struct embedding_request *r, const struct model *m,
                         const char *body, size_t n, size_t arena_limit,
                         struct err *err);
 
-/* The job of input `i`: tokens, cut where the request says so, and what is
- * wanted of their pass; no on_event yet.  -ERR_CONTEXT when they do not fit. */
+/* The job of input `i`, with one reference that is the caller's: tokens, cut
+ * where the request says so, and what is wanted of their pass; no on_event yet.
+ * -ERR_CONTEXT when they do not fit, -ERR_NOMEM. */
 int embedding_job(struct job **out, const struct model *m,
                   const struct embedding_request *r, uint32_t i,
                   size_t arena_limit, struct err *err);

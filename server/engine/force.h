@@ -18,9 +18,9 @@
 struct mask_vocab;
 
 /* Writes up to n_draft tokens that must follow what a bound sequence has said,
- * and says how many.  The last token of a forced stretch is left out where it
- * may become a longer one: whoever computes the one before it draws it anyway.
- * Some microseconds a token. */
+ * and says how many.  The last token of a forced stretch is left out, for what
+ * follows may make it a longer one; whoever computes the one before it draws it
+ * anyway.  Some microseconds a token. */
 uint32_t force_draft(token_id *draft, uint32_t n_draft,
                      const struct sequence *seq, const struct mask_vocab *v);
 
